@@ -1,1 +1,36 @@
-//! Work begins here.
+//! The contract between roles: one trait and one client type per role, and the table of error codes.
+//!
+//! What crosses a role boundary is a domain verb (*register this endpoint*, *submit this message*), never SIP. A caller
+//! holds a client type ([`RegistrarClient`], [`ImMcuClient`], [`FrontEndClient`]) and cannot tell whether the role runs
+//! in this process or elsewhere.
+//!
+//! This crate holds no behaviour: no socket, no clock, no state but the table of front ends. The shapes of the wire are
+//! in `proto/`; the types here are what roles work with.
+//!
+//! To let a role ask another something new: add the method to the trait here with a comment that says what a retry does,
+//! implement it in the role, and add the message to the `.proto` file of the same name.
+
+mod directory;
+mod endpoint;
+mod error;
+mod front_end;
+mod immcu;
+mod registrar;
+
+pub use directory::{
+    AccountChange, AccountView, Directory, DirectoryClient, EffectivePolicy, NewAccount, PolicyScope,
+    PolicyValue, PolicyView, SessionView,
+};
+pub use endpoint::{
+    ClientFamily, ConnectionId, ConversationKey, EndpointAddress, EndpointId, Epoch, ImMode, LegId, MessageId,
+};
+pub use error::{Error, ErrorCode};
+pub use front_end::{Deliver, FrontEnd, FrontEndClient, FrontEnds, Path, Ring, RingAnswer, Target};
+pub use immcu::{
+    Content, FailureReason, ImMcu, ImMcuClient, InstantMessage, MessageKind, Open, Opened, Signal, Submit,
+    Typing,
+};
+pub use registrar::{
+    Authenticate, Binding, BindingChange, BindingEnd, Identity, Location, Proof, Refusal, Register,
+    RegisterError, Registered, Registrar, RegistrarClient, SessionKey, Unregister, Which,
+};

@@ -1,0 +1,135 @@
+//! The front end as others see it: the holder of client connections.
+
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use sip_types::AddressOfRecord;
+use topology::MemberId;
+
+use crate::{EndpointAddress, Error, FailureReason, InstantMessage, LegId, Signal};
+
+/// How a message reaches an endpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Path {
+    /// Outside any session.
+    Page,
+    /// In the session this leg belongs to.
+    Leg(LegId),
+}
+
+/// One endpoint to be served, and how.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Target {
+    /// Where.
+    pub address: EndpointAddress,
+    /// How.
+    pub path: Path,
+}
+
+/// One message for some endpoints of one front end.
+#[derive(Clone, Debug)]
+pub struct Deliver {
+    /// The message.
+    pub message: Arc<InstantMessage>,
+    /// Its endpoints there.
+    pub targets: Vec<Target>,
+    /// An endpoint that has not answered after this has failed with [`FailureReason::Timeout`].
+    pub patience: Duration,
+}
+
+/// An invitation for one endpoint.
+#[derive(Clone, Debug)]
+pub struct Ring {
+    /// The leg to make, named by the owner of the conversation.
+    pub leg: LegId,
+    /// Whom to ring.
+    pub address: EndpointAddress,
+    /// Who calls.
+    pub from: AddressOfRecord,
+    /// Name to show.
+    pub from_display: String,
+    /// First text to carry in the invitation.
+    pub first_text: Option<Arc<InstantMessage>>,
+    /// How long to ring.
+    pub patience: Duration,
+}
+
+/// An endpoint took the session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RingAnswer {
+    /// True: it took the first text from the invitation and must not get it again.
+    pub first_text_taken: bool,
+}
+
+/// What the owner of a conversation asks of the front end that holds an endpoint.
+#[async_trait]
+pub trait FrontEnd: Send + Sync + 'static {
+    /// Delivers one message; one outcome per target, in their order. A repeated delivery of the same id to the same
+    /// endpoint is answered with the recorded outcome.
+    async fn deliver(&self, deliver: Deliver) -> Result<Vec<Result<(), FailureReason>>, Error>;
+
+    /// Rings one endpoint until it answers, refuses or `patience` ends.
+    async fn ring(&self, ring: Ring) -> Result<Result<RingAnswer, FailureReason>, Error>;
+
+    /// Stops ringing (CANCEL); `ring` resolves with [`FailureReason::Cancelled`]. Harmless if it already ended; if the
+    /// endpoint answered meanwhile, the leg is ended.
+    async fn stop_ringing(&self, leg: LegId) -> Result<(), Error>;
+
+    /// Ends a leg (BYE). Harmless if there is none.
+    async fn end_leg(&self, leg: LegId) -> Result<(), Error>;
+
+    /// Shows a typing indication where the endpoint's dialect can. Best effort.
+    async fn signal(&self, signal: Signal, targets: Vec<Target>) -> Result<(), Error>;
+}
+
+/// Reaches one front end wherever it runs.
+#[derive(Clone)]
+pub struct FrontEndClient(Arc<dyn FrontEnd>);
+
+impl FrontEndClient {
+    /// A front end in this process.
+    pub fn local(front_end: Arc<dyn FrontEnd>) -> Self {
+        FrontEndClient(front_end)
+    }
+}
+
+impl Deref for FrontEndClient {
+    type Target = dyn FrontEnd;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+/// The front ends of the pool by member name. Read on every delivery, written when a member comes or goes.
+#[derive(Clone, Default)]
+pub struct FrontEnds(Arc<ArcSwap<HashMap<MemberId, FrontEndClient>>>);
+
+impl FrontEnds {
+    /// The front end of this member, if it is known.
+    pub fn get(&self, member: &MemberId) -> Option<FrontEndClient> {
+        self.0.load().get(member).cloned()
+    }
+
+    /// Adds or replaces a member's front end.
+    pub fn insert(&self, member: MemberId, client: FrontEndClient) {
+        self.0.rcu(|map| {
+            let mut next = HashMap::clone(map);
+            next.insert(member.clone(), client.clone());
+            next
+        });
+    }
+
+    /// Forgets a member.
+    pub fn remove(&self, member: &MemberId) {
+        self.0.rcu(|map| {
+            let mut next = HashMap::clone(map);
+            next.remove(member);
+            next
+        });
+    }
+}

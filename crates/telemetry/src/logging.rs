@@ -1,0 +1,140 @@
+//! Where log lines go and what they look like.
+
+use std::fmt;
+use std::io;
+use std::str::FromStr;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// What a log line looks like.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LogFormat {
+    /// For people, on standard error: standard output is left to what the program has to say.
+    #[default]
+    Text,
+    /// One JSON object per line, on standard output, where the ready line is one of them.
+    Json,
+}
+
+impl LogFormat {
+    /// The word on command lines.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        }
+    }
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for LogFormat {
+    type Err = InitError;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        match word {
+            "text" => Ok(LogFormat::Text),
+            "json" => Ok(LogFormat::Json),
+            other => Err(InitError::Format(other.to_owned())),
+        }
+    }
+}
+
+/// Why logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// Not a format.
+    #[error("log format `{0}` is neither `text` nor `json`")]
+    Format(String),
+    /// Not a filter.
+    #[error("log filter `{filter}` is not understood: {problem}")]
+    Filter {
+        /// What was given.
+        filter: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Logging was set up before in this process.
+    #[error("logging is already set up in this process")]
+    Twice,
+}
+
+/// Checks a filter without installing it: `info`, or `info,sip_transport=debug`.
+///
+/// # Errors
+/// [`InitError::Filter`] if the filter cannot be read.
+fn parse_filter(filter: &str) -> Result<EnvFilter, InitError> {
+    EnvFilter::builder()
+        .parse(filter)
+        .map_err(|problem| InitError::Filter {
+            filter: filter.to_owned(),
+            problem: problem.to_string(),
+        })
+}
+
+/// Starts logging for the whole process. `filter` is a level or a list of `target=level`, as in `telemetry.log`.
+///
+/// # Errors
+/// A filter that cannot be read; a second call in one process.
+pub fn init_logging(format: LogFormat, filter: &str) -> Result<(), InitError> {
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(parse_filter(filter)?)
+        .with_span_events(FmtSpan::NONE);
+    let installed = match format {
+        LogFormat::Text => builder
+            .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+            .with_writer(io::stderr)
+            .finish()
+            .try_init(),
+        LogFormat::Json => builder
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .with_writer(io::stdout)
+            .finish()
+            .try_init(),
+    };
+    installed.map_err(|_| InitError::Twice)
+}
+
+/// Writes panics as log lines at error level: a panic of a task is a defect of ours, and must not be seen only by
+/// whoever watches standard error.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        let message = info.payload_as_str().unwrap_or("no message");
+        let location = info.location().map(ToString::to_string).unwrap_or_default();
+        let thread = std::thread::current();
+        tracing::error!(
+            location,
+            thread = thread.name().unwrap_or("unnamed"),
+            "panic: {message}"
+        );
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_that_makes_no_sense_is_refused_with_its_text() {
+        let error = parse_filter("sip_transport=loud").unwrap_err();
+        assert!(error.to_string().contains("sip_transport=loud"), "{error}");
+        assert!(parse_filter("info,sip_transport=debug").is_ok());
+    }
+
+    #[test]
+    fn formats_are_read_by_the_word_they_print() {
+        for format in [LogFormat::Text, LogFormat::Json] {
+            assert_eq!(format.as_str().parse::<LogFormat>().unwrap(), format);
+        }
+        assert!("xml".parse::<LogFormat>().is_err());
+    }
+}

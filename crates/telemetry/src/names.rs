@@ -1,0 +1,215 @@
+//! Every metric this server has, by the name a scraper sees.
+//!
+//! The names follow the house's naming table: `portico.` namespace, dots written as underscores, unit and `_total` added
+//! as the Prometheus text format wants them.
+
+/// What a metric measures, and so which type the page declares for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Only grows, until the process restarts.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// A distribution in fixed buckets.
+    Histogram,
+}
+
+/// One metric: name, type and meaning.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Metric {
+    /// Name on the page, unit and `_total` included.
+    pub name: &'static str,
+    /// Type on the page.
+    pub kind: Kind,
+    /// One line for the reader of the page.
+    pub help: &'static str,
+}
+
+impl Metric {
+    /// A number that only grows.
+    pub const fn counter(name: &'static str, help: &'static str) -> Self {
+        Metric {
+            name,
+            kind: Kind::Counter,
+            help,
+        }
+    }
+
+    /// A number that goes up and down.
+    pub const fn gauge(name: &'static str, help: &'static str) -> Self {
+        Metric {
+            name,
+            kind: Kind::Gauge,
+            help,
+        }
+    }
+
+    /// A distribution.
+    pub const fn histogram(name: &'static str, help: &'static str) -> Self {
+        Metric {
+            name,
+            kind: Kind::Histogram,
+            help,
+        }
+    }
+}
+
+/// Declares the constants and, so that a test can look at all of them, the list.
+macro_rules! metrics {
+    ($($(#[$doc:meta])* $ident:ident = $kind:ident($name:literal, $help:literal);)*) => {
+        $(
+            #[doc = $help]
+            $(#[$doc])*
+            pub const $ident: Metric = Metric::$kind($name, $help);
+        )*
+        /// All metrics of ours, in the order of this file.
+        pub const ALL: &[Metric] = &[$($ident),*];
+    };
+}
+
+metrics! {
+    BUILD_INFO = gauge("portico_build_info", "Always 1; the labels say what runs.");
+    MEMBER_STATE = gauge("portico_pool_member_state", "1 for the state this member is in, 0 for the others.");
+
+    CONNECTIONS_ACTIVE = gauge("portico_connection_active", "Open client connections, by listener.");
+    CONNECTIONS_ACCEPTED = counter("portico_connection_accepted_total", "Client connections accepted, by listener.");
+    CONNECTIONS_CLOSED = counter("portico_connection_closed_total", "Client connections closed, by reason.");
+    TLS_HANDSHAKE_DURATION = histogram("portico_tls_handshake_duration_seconds", "Time a TLS handshake took.");
+    TLS_HANDSHAKES_FAILED = counter("portico_tls_handshake_failed_total", "TLS handshakes that did not finish.");
+    TLS_CERTIFICATE_REMAINING = gauge(
+        "portico_tls_certificate_remaining_seconds",
+        "Seconds until the certificate in use expires; negative once it has."
+    );
+    LIMIT_HITS = counter("portico_limit_hits_total", "Refusals because a limit was reached, by limit.");
+
+    SIP_REQUESTS = counter("portico_sip_requests_total", "SIP requests, by method and direction.");
+    SIP_RESPONSES = counter("portico_sip_responses_total", "Final SIP responses, by status class and direction.");
+    SIP_REQUEST_DURATION = histogram(
+        "portico_sip_request_duration_seconds",
+        "Time from the request to its final response, by method."
+    );
+    SIP_PARSE_ERRORS = counter("portico_sip_parse_errors_total", "Messages refused because they could not be read.");
+    SIP_TRANSACTIONS_ACTIVE = gauge("portico_sip_transaction_active", "SIP transactions without a final answer yet.");
+    SIP_TRANSACTION_TIMEOUTS = counter(
+        "portico_sip_transaction_timeouts_total",
+        "Requests of ours that a client did not answer in time."
+    );
+
+    AUTH_ATTEMPTS = counter("portico_auth_attempts_total", "Proofs of identity, by result.");
+    REGISTRATIONS_ACTIVE = gauge("portico_registration_active", "Endpoints signed in, by kind of client.");
+    REGISTRATION_OPERATIONS = counter("portico_registration_operations_total", "Changes of bindings, by operation.");
+    USERS_ACTIVE = gauge("portico_user_active", "Users with at least one endpoint signed in.");
+    ACCOUNTS = gauge("portico_account", "Accounts in the directory.");
+
+    IM_MESSAGES = counter("portico_im_messages_total", "Instant messages, by result.");
+    IM_DELIVERY_DURATION = histogram(
+        "portico_im_delivery_duration_seconds",
+        "Time from taking a message to the recipient's answer."
+    );
+    IM_SESSIONS_ACTIVE = gauge("portico_im_session_active", "Open two-party sessions.");
+
+    QUEUE_SIZE = gauge("portico_queue_size", "Items waiting in an internal queue.");
+    QUEUE_LIMIT = gauge("portico_queue_limit", "Items an internal queue can hold.");
+    QUEUE_DROPPED = counter("portico_queue_dropped_total", "Items refused because a queue was full.");
+
+    LOG_LINES_SUPPRESSED = counter(
+        "portico_log_lines_suppressed_total",
+        "Log lines not written because their connection had written its share."
+    );
+
+    PROCESS_RESIDENT_MEMORY = gauge("process_resident_memory_bytes", "Memory the process holds in RAM.");
+    PROCESS_VIRTUAL_MEMORY = gauge("process_virtual_memory_bytes", "Address space the process has mapped.");
+    PROCESS_CPU = counter("process_cpu_seconds_total", "User and system time used.");
+    PROCESS_OPEN_FDS = gauge("process_open_fds", "Open file descriptors.");
+    PROCESS_MAX_FDS = gauge("process_max_fds", "Limit of open file descriptors.");
+    PROCESS_THREADS = gauge("process_threads", "Threads of the process.");
+    PROCESS_START_TIME = gauge("process_start_time_seconds", "Unix time at which the process started.");
+}
+
+/// Names of the labels, so that a panel that joins two metrics finds the same word in both.
+pub mod label {
+    /// Name of a listener: `sip_tls`, `sip_tcp`.
+    pub const LISTENER: &str = "listener";
+    /// Why something ended or was refused; a closed set per metric.
+    pub const REASON: &str = "reason";
+    /// SIP method in capitals, `other` for those the grammar does not name.
+    pub const METHOD: &str = "method";
+    /// `2xx`, `4xx`...
+    pub const STATUS_CLASS: &str = "status_class";
+    /// `in` or `out`, seen from this server.
+    pub const DIRECTION: &str = "direction";
+    /// Authentication scheme.
+    pub const SCHEME: &str = "scheme";
+    /// How it ended: `ok` or a reason.
+    pub const RESULT: &str = "result";
+    /// What was done to a binding.
+    pub const OPERATION: &str = "operation";
+    /// Which limit.
+    pub const LIMIT: &str = "limit";
+    /// Which internal queue.
+    pub const QUEUE: &str = "queue";
+    /// Kind of client: `simple`, `lync`.
+    pub const CLIENT: &str = "client";
+    /// State of a member: `starting`, `serving`, `draining`.
+    pub const STATE: &str = "state";
+    /// Which certificate: `sip`.
+    pub const CERTIFICATE: &str = "certificate";
+}
+
+/// Names of the fields of log lines.
+pub mod field {
+    /// Name of a listener.
+    pub const LISTENER: &str = "listener";
+    /// Number of a client connection.
+    pub const CONNECTION: &str = "connection";
+    /// Address of the peer.
+    pub const PEER: &str = "peer";
+    /// A user, as [`crate::user`] prints it.
+    pub const USER: &str = "user";
+    /// Call-ID.
+    pub const CALL_ID: &str = "call_id";
+    /// Role that speaks.
+    pub const ROLE: &str = "role";
+    /// Name of this member.
+    pub const MEMBER: &str = "member";
+    /// What went wrong.
+    pub const ERROR: &str = "error";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_name_is_used_once() {
+        let mut seen = HashSet::new();
+        for metric in ALL {
+            assert!(seen.insert(metric.name), "{} is declared twice", metric.name);
+        }
+    }
+
+    #[test]
+    fn names_follow_the_text_format_and_say_their_type() {
+        for metric in ALL {
+            assert!(
+                metric.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'),
+                "{} has a character a scraper does not take",
+                metric.name
+            );
+            assert!(
+                metric.name.starts_with("portico_") || metric.name.starts_with("process_"),
+                "{} is in nobody's namespace",
+                metric.name
+            );
+            assert_eq!(
+                metric.name.ends_with("_total"),
+                metric.kind == Kind::Counter,
+                "{}: counters, and only they, end in _total",
+                metric.name
+            );
+            assert!(!metric.help.contains('\n'), "{}: help is one line", metric.name);
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! `[pool]`: who we are.
+
+use crate::reader::Reader;
+
+/// Who we are.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    /// `pool.fqdn` (`localhost`): the name clients and partners reach the pool by. It is in the certificate of the
+    /// development authority and in addresses this server makes.
+    pub fqdn: String,
+    /// `pool.domains` (`["example.test"]`): the SIP domains accounts live in, lower case. The first is the realm of
+    /// challenges.
+    pub domains: Vec<String>,
+    /// `pool.member` (`fe1`): this member's name, unique in the pool and the same after a restart.
+    pub member: String,
+}
+
+impl Pool {
+    pub(crate) fn read(reader: &mut Reader) -> Self {
+        let pool = Pool {
+            fqdn: reader
+                .get("pool.fqdn", "localhost".to_owned())
+                .to_ascii_lowercase(),
+            domains: reader.get("pool.domains", vec!["example.test".to_owned()]),
+            member: reader.get("pool.member", "fe1".to_owned()),
+        };
+        if !is_host_name(&pool.fqdn) {
+            reader.problem("pool.fqdn", format!("\"{}\" is not a host name", pool.fqdn));
+        }
+        if !is_label(&pool.member) {
+            let message = format!("\"{}\" is not a name of letters, digits and hyphens", pool.member);
+            reader.problem("pool.member", message);
+        }
+        pool.with_valid_domains(reader)
+    }
+
+    fn with_valid_domains(mut self, reader: &mut Reader) -> Self {
+        let mut domains: Vec<String> = Vec::with_capacity(self.domains.len());
+        for domain in &self.domains {
+            let domain = domain.to_ascii_lowercase();
+            if !is_host_name(&domain) {
+                reader.problem("pool.domains", format!("\"{domain}\" is not a domain"));
+            } else if domains.contains(&domain) {
+                reader.problem("pool.domains", format!("{domain} is there twice"));
+            } else {
+                domains.push(domain);
+            }
+        }
+        if self.domains.is_empty() {
+            reader.problem("pool.domains", "at least one SIP domain is needed");
+        }
+        self.domains = domains;
+        self
+    }
+}
+
+/// Letters, digits and hyphens, 1 to 63 (RFC 1123 section 2.1).
+fn is_label(label: &str) -> bool {
+    (1..=63).contains(&label.len())
+        && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+}
+
+fn is_host_name(name: &str) -> bool {
+    name.len() <= 253 && name.split('.').all(is_label)
+}

@@ -1,0 +1,303 @@
+//! What an operator sees: values that arrive from each layer, and problems that name their place.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::*;
+
+/// A configuration file with this text, and its path.
+fn file(text: &str) -> (tempfile::NamedTempFile, PathBuf) {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let path = file.path().to_owned();
+    (file, path)
+}
+
+fn variables(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+    pairs
+        .iter()
+        .map(|(name, value)| (OsString::from(name), OsString::from(value)))
+        .collect()
+}
+
+/// The problems of a file, one per line, with the path replaced by `FILE`.
+fn problems_of(text: &str) -> Vec<String> {
+    let (_guard, path) = file(text);
+    let problems = Layers::new("data").file(&path).load().unwrap_err();
+    let shown = problems.to_string().replace(&path.display().to_string(), "FILE");
+    shown.lines().map(str::to_owned).collect()
+}
+
+fn address(text: &str) -> Option<SocketAddr> {
+    Some(text.parse().unwrap())
+}
+
+#[test]
+fn with_nothing_configured_everything_is_on_loopback_and_in_the_data_directory() {
+    let config = Layers::new("data").load().unwrap();
+    assert_eq!(config.sip.tls_listen, address("127.0.0.1:5061"));
+    assert_eq!(config.sip.tcp_listen, None);
+    assert_eq!(config.ops.listen, address("127.0.0.1:9090"));
+    assert_eq!(
+        config.store.database,
+        Database::Sqlite(PathBuf::from("data/portico.db"))
+    );
+    assert_eq!(config.secrets.key_file, PathBuf::from("data/pool.key"));
+    assert!(!config.auth.ntlm && config.auth.digest_md5);
+    assert_eq!(config.pool.domains, ["example.test"]);
+}
+
+#[test]
+fn a_stronger_layer_wins_over_a_weaker_one() {
+    let (_guard, path) =
+        file("[pool]\nmember = \"file\"\nfqdn = \"file.example.test\"\n[auth]\nntlm = false\n");
+    let (config, settings) = Layers::new("data")
+        .flag("--member", "pool.member", "flag")
+        .environment(variables(&[
+            ("PORTICO_POOL__MEMBER", "variable"),
+            ("PORTICO_OPS__LISTEN", "127.0.0.1:0"),
+        ]))
+        .file(&path)
+        .command("demo", "auth.ntlm", "true")
+        .command("demo", "auth.digest_md5", "false")
+        .load_with_origins()
+        .unwrap();
+    assert_eq!(config.pool.member, "flag");
+    assert_eq!(config.pool.fqdn, "file.example.test");
+    assert_eq!(config.ops.listen, address("127.0.0.1:0"));
+    assert!(!config.auth.ntlm, "the file stands above the command's default");
+    assert!(
+        !config.auth.digest_md5,
+        "nobody stands above the command's default"
+    );
+
+    let origin = |key: &str| settings.iter().find(|s| s.key == key).unwrap().origin.to_string();
+    assert_eq!(origin("pool.member"), "--member");
+    assert_eq!(origin("pool.fqdn"), format!("{}:3", path.display()));
+    assert_eq!(origin("ops.listen"), "PORTICO_OPS__LISTEN");
+    assert_eq!(origin("auth.digest_md5"), "demo");
+    assert_eq!(origin("tls.certificate"), "default");
+}
+
+#[test]
+fn every_type_of_value_can_come_from_a_variable() {
+    let config = Layers::new("data")
+        .environment(variables(&[
+            ("PORTICO_POOL__DOMAINS", "one.test, Two.test"),
+            ("PORTICO_SIP__TCP_LISTEN", "[::1]:5060"),
+            ("PORTICO_SIP__PROXY_PROTOCOL", "trusted"),
+            ("PORTICO_SIP__TRUSTED_PROXIES", "10.0.0.0/8,192.0.2.1"),
+            ("PORTICO_AUTH__NTLM", "true"),
+            ("PORTICO_STORE__DATABASE", "sqlite:/var/lib/portico/p.db"),
+            ("PORTICO_LIMITS__CONNECTIONS", "100"),
+            ("PORTICO_LIMITS__SIGN_IN_TIMEOUT", "2m"),
+        ]))
+        .load()
+        .unwrap();
+    assert_eq!(config.pool.domains, ["one.test", "two.test"]);
+    assert_eq!(config.sip.tcp_listen, address("[::1]:5060"));
+    assert_eq!(config.sip.proxy_protocol, ProxyProtocol::Trusted);
+    assert_eq!(config.sip.trusted_proxies.len(), 2);
+    assert!(config.auth.ntlm);
+    assert_eq!(
+        config.store.database,
+        Database::Sqlite(PathBuf::from("/var/lib/portico/p.db"))
+    );
+    assert_eq!(config.limits.connections, 100);
+    assert_eq!(config.limits.sign_in_timeout, Duration::from_secs(120));
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_file_and_line_and_the_key_that_was_meant() {
+    let problems =
+        problems_of("[pool]\nmember = \"fe1\"\n\n[sip]\n# a comment\ntls_lisen = \"127.0.0.1:5061\"\n");
+    assert_eq!(
+        problems,
+        ["FILE:6: sip.tls_lisen: no such key; did you mean sip.tls_listen?"]
+    );
+}
+
+#[test]
+fn an_unknown_section_is_named_too() {
+    let problems = problems_of("[sips]\ntls_listen = \"127.0.0.1:5061\"\n[weather]\nforecast = 1\n");
+    assert_eq!(
+        problems,
+        [
+            "FILE:2: sips.tls_listen: no such key; did you mean sip.tls_listen?",
+            "FILE:4: weather.forecast: no such key"
+        ]
+    );
+}
+
+#[test]
+fn an_unknown_variable_is_named_with_its_name() {
+    let problems = Layers::new("data")
+        .environment(variables(&[
+            ("PORTICO_AUTH__NTML", "true"),
+            ("PORTICO_SIP_TLS_LISTEN", "off"),
+        ]))
+        .load()
+        .unwrap_err();
+    assert_eq!(
+        problems.to_string(),
+        "PORTICO_SIP_TLS_LISTEN: no such variable; did you mean PORTICO_SIP__TLS_LISTEN?\n\
+         PORTICO_AUTH__NTML: no such key; did you mean auth.ntlm?"
+    );
+}
+
+#[test]
+fn variables_an_orchestrator_sets_are_not_ours() {
+    let variables = variables(&[
+        ("PORTICO_SERVICE_HOST", "10.0.0.1"),
+        ("PORTICO_PORT_5061_TCP", "tcp://10.0.0.1:5061"),
+        ("PORTICO_IMAGE", "portico/server"),
+        ("PATH", "/bin"),
+    ]);
+    assert!(Layers::new("data").environment(variables).load().is_ok());
+}
+
+#[test]
+fn every_problem_is_told_at_once_in_the_order_of_the_file() {
+    let problems = problems_of(
+        "[pool]\ndomains = []\nmember = \"not a name\"\n[sip]\ntls_listen = 5061\ntcp_listen = \"0.0.0.0:5060\"\n\
+         proxy_protocol = \"maybe\"\n[auth]\nntlm = \"yes\"\n[limits]\nconnections = 0\nhandshake_timeout = \"fast\"\n",
+    );
+    let lines: Vec<&str> = problems
+        .iter()
+        .map(|line| line.split(": ").next().unwrap())
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "FILE:2", "FILE:3", "FILE:5", "FILE:6", "FILE:7", "FILE:9", "FILE:11", "FILE:12"
+        ]
+    );
+    assert!(
+        problems[2].contains("5061 is not an address with a port"),
+        "{}",
+        problems[2]
+    );
+    assert!(
+        problems[5].contains("\"yes\" is not true or false"),
+        "{}",
+        problems[5]
+    );
+    assert!(problems[6].contains("0 is not between 1 and"), "{}", problems[6]);
+}
+
+#[test]
+fn clear_text_outside_loopback_needs_a_word_that_it_is_meant() {
+    let open = "[sip]\ntcp_listen = \"192.0.2.1:5060\"\n";
+    assert!(problems_of(open)[0].contains("sip.tcp_internal"));
+    let (_guard, path) = file(&format!("{open}tcp_internal = true\n"));
+    assert!(Layers::new("data").file(&path).load().is_ok());
+}
+
+#[test]
+fn a_store_this_version_does_not_have_is_refused_without_showing_its_password() {
+    let problems = problems_of(
+        "[store]\nstate = \"redis://:hunter2@cache:6379\"\ndatabase = \"postgres://portico:hunter2@db/portico\"\n",
+    );
+    assert_eq!(
+        problems,
+        [
+            "FILE:2: store.state: \"redis://***@cache:6379\" is not available: this version keeps its state in memory \
+             (\"memory\")",
+            "FILE:3: store.database: \"postgres://***@db/portico\" is not available: this version keeps its data in \
+             SQLite (\"sqlite:<path>\")",
+        ]
+    );
+}
+
+#[test]
+fn keys_of_later_versions_are_told_apart_from_slips() {
+    let problems = problems_of("[rpc]\nlisten = \"127.0.0.1:7000\"\n[admin]\nlisten = \"127.0.0.1:8443\"\n");
+    assert!(
+        problems
+            .iter()
+            .all(|line| line.ends_with("this version does not have it yet")),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn a_certificate_without_its_key_is_refused() {
+    assert_eq!(
+        problems_of("[tls]\ncertificate = \"a.pem\"\n"),
+        ["FILE:2: tls.certificate: needs tls.private_key beside it"]
+    );
+}
+
+#[test]
+fn a_file_that_is_not_toml_is_refused_with_the_line() {
+    let problems = problems_of("[pool]\nmember = \"fe1\"\nfqdn = \n");
+    assert!(problems[0].starts_with("FILE:3: "), "{problems:?}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_refused_by_its_name() {
+    let problems = Layers::new("data")
+        .file("no/such/file.toml".as_ref())
+        .load()
+        .unwrap_err();
+    assert!(
+        problems
+            .to_string()
+            .starts_with("--config: cannot read no/such/file.toml: "),
+        "{problems}"
+    );
+}
+
+#[test]
+fn the_sample_file_is_valid_and_shows_every_key_with_its_default() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../deploy/config/standard-edition.toml");
+    Layers::new("data").file(&path).load().unwrap();
+
+    // With its comment signs removed every line must still be a key of ours, and set what is the default anyway.
+    let text = std::fs::read_to_string(&path).unwrap();
+    let all: String = text
+        .lines()
+        .map(|line| {
+            line.strip_prefix("#")
+                .filter(|rest| !rest.starts_with([' ', '#']))
+                .unwrap_or(line)
+        })
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let (_guard, uncommented) = file(&all);
+    let (_, shown) = Layers::new("/var/lib/portico")
+        .file(&uncommented)
+        .load_with_origins()
+        .unwrap();
+    let (_, defaults) = Layers::new("/var/lib/portico").load_with_origins().unwrap();
+    for (shown, default) in shown.iter().zip(&defaults) {
+        assert!(
+            matches!(shown.origin, Origin::File(..)),
+            "{} is missing in the sample",
+            shown.key
+        );
+        assert_eq!(
+            shown.value, default.value,
+            "the sample's value of {} is not the default",
+            shown.key
+        );
+    }
+}
+
+#[test]
+fn a_shown_value_can_be_read_again() {
+    let (_, settings) = Layers::new("data").load_with_origins().unwrap();
+    for setting in settings {
+        let (section, key) = setting.key.split_once('.').unwrap();
+        let (_guard, path) = file(&format!("[{section}]\n{key} = {}\n", setting.value));
+        assert!(
+            Layers::new("data").file(&path).load().is_ok(),
+            "{} = {}",
+            setting.key,
+            setting.value
+        );
+    }
+}

@@ -1,1 +1,31 @@
-//! Work begins here.
+//! Tools for tests that look at the product from outside: a puppet user agent, a sandbox that
+//! runs the real server, and drivers for real client programs.
+//!
+//! It is *not* part of the product and links none of it. The puppet writes and reads SIP with its
+//! own few lines, and computes Digest and NTLM on its own, so that a mistake in the product's
+//! parser or cryptography is seen here instead of being made twice.
+//!
+//! Where to start:
+//!
+//! * [`Sandbox`] starts `portico` in a temporary directory on free ports and knows where it
+//!   listens. Build the binaries first (`make test` does).
+//! * [`Puppet`] is a user agent that does exactly what the test says, well-formed or not.
+//! * [`clients`] starts baresip, linphone-daemon, lyncdrive and SIPp.
+//!
+//! To drive one more real client, add a file in `clients/` that starts the program with a throw-away
+//! home directory through [`clients::Program`], and turn its output into events to wait for.
+//!
+//! Nothing here sleeps. Everything waits for an event, with one [`PATIENCE`].
+
+pub mod clients;
+mod flow;
+mod patience;
+mod puppet;
+mod sandbox;
+mod wire;
+
+pub use flow::Flow;
+pub use patience::{PATIENCE, eventually, within};
+pub use puppet::{Dialect, Digest, Draft, Puppet, Scheme, Session};
+pub use sandbox::{Account, DOMAIN, Options, Sandbox, target_dir};
+pub use wire::{Wire, param_of, uri_of};

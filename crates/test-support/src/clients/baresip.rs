@@ -99,18 +99,22 @@ impl Baresip {
     /// # Errors
     /// There is no such contact.
     pub async fn say(&mut self, user: &str, text: &str) -> Result<()> {
-        let list = self.control.command("contacts", "").await?;
         let marked = format!("<sip:{user}@{DOMAIN}>");
-        let mut tries = list.lines().count();
-        let mut current = list
-            .lines()
-            .find(|line| line.starts_with('>'))
-            .unwrap_or_default()
-            .to_owned();
-        while !current.contains(&marked) {
-            ensure!(tries > 0, "no contact {user} in: {list}");
-            tries -= 1;
-            current = self.control.command("contact_next", "").await?;
+        let list = self.control.command("contacts", "").await?;
+        ensure!(list.contains(&marked), "no contact {user} in: {list}");
+        // The mark does not go round: up to the first, then down.
+        for step in ["contact_prev", "contact_next"] {
+            for _ in list.lines() {
+                if self
+                    .control
+                    .command("contacts", "")
+                    .await?
+                    .contains(&format!("> {user} {marked}"))
+                {
+                    break;
+                }
+                self.control.command(step, "").await?;
+            }
         }
         self.control.command("message", text).await?;
         Ok(())

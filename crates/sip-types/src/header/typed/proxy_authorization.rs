@@ -1,0 +1,26 @@
+//! `Proxy-Authorization`: RFC 3261 section 20.28.
+
+use super::macros::auth_header;
+
+auth_header! {
+    /// The credentials for a proxy.
+    ProxyAuthorization
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::header::typed::test_util::{check, refuse};
+
+    #[test]
+    fn scheme_and_parameters_are_read() {
+        let auth: ProxyAuthorization = check(
+            "NTLM realm=\"SIP Communications Service\" , targetname=\"fe.example.test\", version=4",
+            "NTLM realm=\"SIP Communications Service\", targetname=\"fe.example.test\", version=4",
+        );
+        assert!(auth.is("ntlm"));
+        assert_eq!(auth.get("Realm").unwrap(), "SIP Communications Service");
+        assert_eq!(auth.get("version").unwrap(), "4");
+        refuse::<ProxyAuthorization>(&["", "Digest", "Digest realm=\"x", "realm=\"x\""]);
+    }
+}

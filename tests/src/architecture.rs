@@ -1,0 +1,252 @@
+//! The floor plan of ARCHITECTURE.md, held against `cargo metadata` and the sources.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
+
+use crate::sources::{files, root};
+
+/// Every crate of ours and what of ours it may depend on. A change here is a change of the
+/// architecture: it goes with ARCHITECTURE.md and an ADR.
+const PLAN: &[(&str, &[&str])] = &[
+    // Ground floor: words and shapes.
+    ("sip-types", &[]),
+    ("sip-bodies", &["sip-types"]),
+    ("topology", &["sip-types"]),
+    // First floor: engines and contracts.
+    ("sip-core", &["sip-types"]),
+    ("sip-auth", &["sip-types"]),
+    ("rpc", &["sip-types", "topology"]),
+    ("store", &["sip-types", "topology"]),
+    ("portico-config", &["topology"]),
+    ("telemetry", &[]),
+    // Second floor: adapters.
+    ("sip-transport", &["sip-types", "sip-core", "telemetry"]),
+    ("store-embedded", &["sip-types", "topology", "store", "telemetry"]),
+    // Third floor: roles, which never import each other.
+    (
+        "front-end",
+        &[
+            "sip-types",
+            "sip-bodies",
+            "topology",
+            "sip-core",
+            "sip-auth",
+            "rpc",
+            "telemetry",
+            "sip-transport",
+        ],
+    ),
+    (
+        "registrar",
+        &["sip-types", "topology", "rpc", "store", "sip-auth", "telemetry"],
+    ),
+    ("immcu", &["sip-types", "topology", "rpc", "telemetry"]),
+    // Top floor: composition.
+    (
+        "server",
+        &[
+            "sip-types",
+            "topology",
+            "sip-auth",
+            "rpc",
+            "store",
+            "portico-config",
+            "telemetry",
+            "sip-transport",
+            "store-embedded",
+            "front-end",
+            "registrar",
+            "immcu",
+        ],
+    ),
+    (
+        "cli",
+        &["server", "portico-config", "telemetry", "topology", "rpc"],
+    ),
+    // The garden: development only.
+    ("test-support", &[]),
+    ("tests", &["test-support"]),
+    ("portico-load", &["sip-types", "sip-auth"]),
+    ("xtask", &[]),
+];
+
+/// Crates whose every input is an argument: no clock, no randomness, no tasks, no sockets.
+const PURE: &[&str] = &[
+    "sip-types",
+    "sip-bodies",
+    "topology",
+    "sip-core",
+    "sip-auth",
+    "rpc",
+    "store",
+    "config",
+    "telemetry",
+];
+
+fn metadata() -> Metadata {
+    MetadataCommand::new()
+        .manifest_path(root().join("Cargo.toml"))
+        .no_deps()
+        .exec()
+        .unwrap()
+}
+
+fn of_ours(metadata: &Metadata) -> BTreeMap<String, &Package> {
+    metadata
+        .packages
+        .iter()
+        .map(|package| (package.name.to_string(), package))
+        .collect()
+}
+
+#[test]
+fn every_crate_has_its_place_in_the_plan() {
+    let metadata = metadata();
+    let crates: BTreeSet<String> = of_ours(&metadata).into_keys().collect();
+    let planned: BTreeSet<String> = PLAN.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(crates, planned);
+}
+
+#[test]
+fn crates_depend_only_on_what_the_plan_allows() {
+    let metadata = metadata();
+    let ours = of_ours(&metadata);
+    let mut breaches = Vec::new();
+    for (name, allowed) in PLAN {
+        for dependency in &ours[*name].dependencies {
+            let inside = ours.contains_key(&dependency.name);
+            // Tests of any crate may use the tools of the garden.
+            let tool = dependency.kind == DependencyKind::Development && dependency.name == "test-support";
+            if inside && !tool && !allowed.contains(&dependency.name.as_str()) {
+                breaches.push(format!("{name} -> {}", dependency.name));
+            }
+        }
+    }
+    assert_eq!(breaches, Vec::<String>::new());
+}
+
+#[test]
+fn the_plan_has_no_upward_arrow() {
+    let height: BTreeMap<&str, usize> = PLAN
+        .iter()
+        .enumerate()
+        .map(|(at, (name, _))| (*name, at))
+        .collect();
+    for (name, allowed) in PLAN {
+        for below in *allowed {
+            assert!(
+                height[below] < height[name],
+                "{name} may depend on {below}, which stands above it"
+            );
+        }
+    }
+}
+
+/// Who may depend on crates that do I/O or know SQL.
+#[test]
+fn outside_crates_stay_where_they_belong() {
+    let rules: &[(&str, &[&str])] = &[
+        ("sqlx", &["store-embedded"]),
+        ("axum", &["server"]),
+        (
+            "rustls",
+            &["sip-transport", "server", "test-support", "portico-load"],
+        ),
+        ("tokio-rustls", &["sip-transport", "test-support", "portico-load"]),
+        ("clap", &["cli", "portico-load"]),
+        (
+            "anyhow",
+            &["cli", "xtask", "tests", "test-support", "portico-load"],
+        ),
+    ];
+    let metadata = metadata();
+    let mut breaches = Vec::new();
+    for (name, package) in of_ours(&metadata) {
+        for dependency in package
+            .dependencies
+            .iter()
+            .filter(|d| d.kind == DependencyKind::Normal)
+        {
+            let rule = rules.iter().find(|(outside, _)| *outside == dependency.name);
+            if rule.is_some_and(|(_, holders)| !holders.contains(&name.as_str())) {
+                breaches.push(format!("{name} -> {}", dependency.name));
+            }
+        }
+    }
+    assert_eq!(breaches, Vec::<String>::new());
+}
+
+#[test]
+fn no_crate_is_called_common_or_utils() {
+    for (name, _) in PLAN {
+        for vague in ["common", "util", "utils", "core", "misc", "helpers"] {
+            assert_ne!(*name, vague);
+        }
+    }
+}
+
+#[test]
+fn ground_and_first_floor_read_no_clock_and_open_nothing() {
+    let forbidden = [
+        "Instant::now(",
+        "SystemTime::now(",
+        "getrandom::",
+        "tokio::spawn(",
+        "tokio::net",
+        "std::net::Tcp",
+        "std::env::",
+    ];
+    let mut breaches = Vec::new();
+    for name in PURE {
+        for source in files(&format!("crates/{name}/src"), "rs")
+            .iter()
+            .filter(|source| !source.is_test())
+        {
+            for (number, line) in code(source.product()) {
+                breaches.extend(
+                    forbidden
+                        .iter()
+                        .filter(|word| line.contains(**word))
+                        .map(|w| format!("{}:{number}: {w}", source.path)),
+                );
+            }
+        }
+    }
+    assert_eq!(breaches, Vec::<String>::new());
+}
+
+#[test]
+fn only_sip_transport_opens_sip_sockets() {
+    // The server has the ops listener and the control socket, the control tool its client's end.
+    let allowed = [
+        "crates/sip-transport/",
+        "crates/server/",
+        "crates/cli/",
+        "crates/test-support/",
+        "crates/load/",
+    ];
+    let mut breaches = Vec::new();
+    for source in files("crates", "rs").iter().filter(|source| !source.is_test()) {
+        if allowed.iter().any(|prefix| source.path.starts_with(prefix)) {
+            continue;
+        }
+        for (number, line) in code(source.product()) {
+            if ["TcpListener", "TcpStream", "UdpSocket", "UnixStream"]
+                .iter()
+                .any(|socket| line.contains(socket))
+            {
+                breaches.push(format!("{}:{number}", source.path));
+            }
+        }
+    }
+    assert_eq!(breaches, Vec::<String>::new());
+}
+
+/// Lines of code with their numbers: comments are left out.
+fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines()
+        .enumerate()
+        .map(|(at, line)| (at + 1, line))
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
+}

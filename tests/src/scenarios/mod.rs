@@ -1,0 +1,1 @@
+//! What users see, with the real server and a puppet user agent.

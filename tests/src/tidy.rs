@@ -1,0 +1,168 @@
+//! Rules for sources and documents that no compiler checks.
+
+use std::collections::BTreeSet;
+
+use crate::sources::{Source, files, root};
+
+/// Longest file without its tests. Most are far below; a file that comes near has a seam somewhere.
+const LONGEST: usize = 900;
+
+fn all_sources() -> Vec<Source> {
+    let mut all = files("crates", "rs");
+    all.extend(files("tests", "rs"));
+    all.extend(files("xtask", "rs"));
+    all
+}
+
+fn none(breaches: Vec<String>) {
+    assert!(breaches.is_empty(), "\n{}", breaches.join("\n"));
+}
+
+#[test]
+fn every_crate_root_says_what_it_is() {
+    let roots = all_sources().into_iter().filter(|source| {
+        !source.is_test()
+            && (source.path.ends_with("src/lib.rs")
+                || source.path.ends_with("src/main.rs")
+                || source.path.contains("/src/bin/"))
+    });
+    let vague = |source: &Source| {
+        let words: usize = source
+            .text
+            .lines()
+            .take_while(|l| l.starts_with("//!"))
+            .map(|l| l.split_whitespace().count())
+            .sum();
+        words < 15
+    };
+    none(
+        roots
+            .filter(vague)
+            .map(|source| format!("{} has no crate documentation", source.path))
+            .collect(),
+    );
+}
+
+#[test]
+fn no_test_is_switched_off() {
+    // Written in two parts, so that this line is not found.
+    let word = concat!("#[ign", "ore");
+    none(
+        all_sources()
+            .into_iter()
+            .filter(|s| s.text.contains(word))
+            .map(|s| s.path)
+            .collect(),
+    );
+}
+
+#[test]
+fn files_stay_readable() {
+    let long = |source: &Source| !source.is_test() && source.product().lines().count() > LONGEST;
+    none(
+        all_sources()
+            .into_iter()
+            .filter(long)
+            .map(|source| source.path)
+            .collect(),
+    );
+}
+
+#[test]
+fn open_ends_name_an_issue() {
+    let word = concat!("TO", "DO");
+    let mut breaches = Vec::new();
+    for source in all_sources() {
+        for (at, line) in source.text.lines().enumerate() {
+            if line.contains(word) && !line.contains(concat!("TO", "DO(#")) {
+                breaches.push(format!("{}:{}: {}", source.path, at + 1, line.trim()));
+            }
+        }
+    }
+    none(breaches);
+}
+
+/// docs/coverage.md has rows `| feature | status | test |`. What stands in backticks in the last
+/// cell is a test function or a file, and has to exist.
+#[test]
+fn coverage_names_tests_that_exist() {
+    let path = root().join("docs/coverage.md");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let functions = test_functions();
+    let mut breaches = Vec::new();
+    let mut named = 0;
+    for row in text.lines().filter(|line| line.starts_with('|')) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [.., tests] = cells.as_slice() else { continue };
+        for name in backticks(tests) {
+            named += 1;
+            let function = name.rsplit("::").next().unwrap_or_default();
+            let file = name.split('#').next().unwrap_or_default();
+            if !functions.contains(function) && !root().join(file).exists() {
+                breaches.push(format!("no test or file {name}"));
+            }
+        }
+    }
+    assert!(named > 0, "no row of docs/coverage.md names a test");
+    none(breaches);
+}
+
+fn test_functions() -> BTreeSet<String> {
+    let mut functions = BTreeSet::new();
+    for source in all_sources() {
+        for line in source.text.lines() {
+            let Some(rest) = line
+                .trim_start()
+                .trim_start_matches("pub ")
+                .trim_start_matches("async ")
+                .strip_prefix("fn ")
+            else {
+                continue;
+            };
+            functions.extend(rest.split(['(', '<']).next().map(str::to_owned));
+        }
+    }
+    functions
+}
+
+fn backticks(cell: &str) -> impl Iterator<Item = &str> {
+    cell.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn backticks_are_found_in_a_cell() {
+    assert_eq!(
+        backticks("see `a::b` and `c.rs`").collect::<Vec<_>>(),
+        ["a::b", "c.rs"]
+    );
+}
+
+/// Paths and places of one machine have no meaning on another.
+#[test]
+fn nothing_refers_to_a_place_outside_the_checkout() {
+    let places = [
+        concat!("../sha", "red"),
+        concat!("/wo", "rk/"),
+        concat!("/tmp/bri", "ef"),
+    ];
+    let mut all = all_sources();
+    for (folder, extension) in [
+        ("docs", "md"),
+        ("proto", "proto"),
+        ("deploy", "toml"),
+        ("tests", "md"),
+        ("tests", "xml"),
+    ] {
+        all.extend(files(folder, extension));
+    }
+    let mut breaches = Vec::new();
+    for source in all {
+        breaches.extend(
+            places
+                .iter()
+                .filter(|p| source.text.contains(**p))
+                .map(|p| format!("{}: {p}", source.path)),
+        );
+    }
+    none(breaches);
+}

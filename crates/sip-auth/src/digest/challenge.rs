@@ -5,8 +5,8 @@ use crate::param::push_quoted;
 
 /// Builds one `WWW-Authenticate` value for one algorithm.
 ///
-/// Two algorithms are two header fields, the preferred one first (RFC 8760 section 2.3 forbids joining them in
-/// one field by leaving no room for it, and stock clients read one challenge per field). `stale` tells a client
+/// Two algorithms are two header fields (RFC 3261 section 7.3.1 forbids joining challenges in one), the preferred
+/// one first, since a client takes the topmost it knows (RFC 8760 sections 2.3 and 2.4). `stale` tells a client
 /// whose digest was right that only its nonce was too old, so it answers again without asking for the password
 /// (RFC 7616 section 3.3).
 #[must_use]

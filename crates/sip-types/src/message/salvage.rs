@@ -32,7 +32,7 @@ pub struct ReplyParts {
 impl ReplyParts {
     /// Reads what it can from the lines of `head`. `None` unless all parts are there, once and well-formed, and this is
     /// a request other than ACK.
-    pub(super) fn salvage(head: &[u8]) -> Option<Self> {
+    pub fn salvage(head: &[u8]) -> Option<Self> {
         // No more work is done for a hostile head than for a good one.
         let head = head.get(..head.len().min(limits::HEAD))?;
         let mut fields = fields(head)?;

@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn separators_in_quotes_are_not_found() {
-        assert_eq!(find_outside_quotes(r#"a="x;\";y";b"#, b';'), Some(11));
+        assert_eq!(find_outside_quotes(r#"a="x;\";y";b"#, b';'), Some(10));
         assert_eq!(find_outside_quotes("\"x;", b';'), None);
         assert_eq!(find_outside_quotes("abc", b';'), None);
     }

@@ -22,14 +22,23 @@ pub fn is_host(host: &str) -> bool {
 /// The address that `host` spells, brackets or not.
 pub(super) fn ip(host: &str) -> Option<IpAddr> {
     match host.strip_prefix('[') {
-        Some(rest) => rest.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
+        Some(rest) => ipv6(rest.strip_suffix(']')?).map(IpAddr::V6),
         None => host.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
     }
 }
 
-/// RFC 3986 addresses (RFC 5954 corrects the grammar of RFC 3261).
 fn is_ipv6(text: &str) -> bool {
-    text.parse::<Ipv6Addr>().is_ok()
+    ipv6(text).is_some()
+}
+
+/// RFC 3986 addresses (RFC 5954), and the third colon before an IPv4 part that the grammar of RFC 3261 made peers
+/// write: RFC 5118 section 4.10 wants it tolerated.
+fn ipv6(text: &str) -> Option<Ipv6Addr> {
+    if let Some((head, tail)) = text.split_once(":::") {
+        let embedded = tail.parse::<Ipv4Addr>().ok()?;
+        return format!("{head}::{embedded}").parse().ok();
+    }
+    text.parse().ok()
 }
 
 /// Labels of letters, digits and hyphens. An underscore is let through: internal zones have it.
@@ -99,6 +108,20 @@ mod tests {
             "[]",
             "a@b",
             "a/b",
+        ] {
+            assert!(!is_host(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_third_colon_is_tolerated_before_an_ipv4_part_only() {
+        assert!(is_host("[2001:db8:::192.0.2.1]"));
+        assert_eq!(ip("[2001:db8:::192.0.2.1]"), ip("[2001:db8::192.0.2.1]"));
+        for bad in [
+            "[2001:db8:::1]",
+            "[:::]",
+            "[2001::db8:::192.0.2.1]",
+            "[2001:db8::::192.0.2.1]",
         ] {
             assert!(!is_host(bad), "{bad}");
         }

@@ -1,0 +1,22 @@
+//! `Call-Info`: RFC 3261 section 20.9.
+
+use super::macros::name_addr_header;
+
+name_addr_header! {
+    /// More about the caller or the called: a picture, a card, a page.
+    CallInfo, list = true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::header::typed::test_util::{check, refuse};
+
+    #[test]
+    fn any_uri_is_read() {
+        let info: CallInfo = check("<http://www.example.test/a,b> ; purpose=icon", "<http://www.example.test/a,b>;purpose=icon");
+        assert_eq!(info.uri.scheme(), "http");
+        assert_eq!(info.params.text("purpose").unwrap(), "icon");
+        refuse::<CallInfo>(&["", "<>", "<http://a b>", "<http://a"]);
+    }
+}

@@ -1,1 +1,44 @@
-//! Work begins here.
+//! What the product keeps, as traits: accounts with sealed credentials, policies and grants, bindings, the audit log.
+//!
+//! Here are the contracts, one implementation of them in memory ([`memory`]) and, behind the feature `suite`, the tests
+//! every backend must pass ([`suite`](crate::suite)). Here is **no** rule: what a REGISTER may change, which policy is the nearest and
+//! who may sign in is decided by the `registrar` role. Nothing here reads a clock, makes random numbers or spawns: time
+//! comes in as an argument.
+//!
+//! | Trait | Keeps | Backends |
+//! |---|---|---|
+//! | [`AccountStore`] | accounts, sealed credentials | SQL: must survive everything |
+//! | [`PolicyStore`] | policies and grants | SQL |
+//! | [`PlaceStore`] | sites and SIP domains | SQL |
+//! | [`AuditStore`] | who changed what, refused sign-ins of interest | SQL |
+//! | [`BindingStore`] | bindings and tombstones: the location service | memory, shared memory of a pool: soft state |
+//!
+//! Four things to know:
+//!
+//! 1. Not found is `Ok(None)` (or an outcome that says so), never an error.
+//! 2. [`StoreError`] tells apart what a caller does differently: try again later, report a defect, refuse the request.
+//! 3. Durable writes are on disk when the call returns. Bindings are soft: losing all of them costs clients one refresh.
+//! 4. Traits are object-safe: callers hold `Arc<dyn AccountStore>` and cannot tell which backend it is.
+//!
+//! **To store something new**: add a method (or a trait) here with a comment that says what a retry does, a case in the
+//! suite, the in-memory form, then each backend; for SQL backends a migration.
+
+mod accounts;
+mod audit;
+mod bindings;
+mod error;
+pub mod memory;
+mod places;
+mod policies;
+#[cfg(any(test, feature = "suite"))]
+pub mod suite;
+
+pub use accounts::{Account, AccountPatch, AccountStore, CredentialKind, SealedCredential, StoredAccount};
+pub use audit::{AuditCategory, AuditEntry, AuditStore};
+pub use bindings::{
+    Binding, BindingStore, BindingTotals, BindingUpdate, Ended, MAX_TOMBSTONES, Revision, SweepResult,
+    TOMBSTONE_TTL_MS, Timestamp, Tombstone, UserBindings,
+};
+pub use error::StoreError;
+pub use places::PlaceStore;
+pub use policies::{GrantOutcome, PolicyScope, PolicyStore, SettingValue, StoredPolicy};

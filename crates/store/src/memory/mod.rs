@@ -1,0 +1,11 @@
+//! Every store in memory: bindings for a Standard Edition, the rest for tests.
+//!
+//! [`MemoryBindings`] is the product's own where one process is the pool. [`MemoryDirectory`] keeps accounts, policies,
+//! places and the audit log for as long as it lives: it passes the same suite as the SQL backends, so that a role can be
+//! tested without a database.
+
+mod bindings;
+mod directory;
+
+pub use bindings::MemoryBindings;
+pub use directory::MemoryDirectory;

@@ -60,13 +60,24 @@ impl Default for Options {
             ("PORTICO_SIP__TLS_LISTEN", "127.0.0.1:0"),
             ("PORTICO_SIP__TCP_LISTEN", "127.0.0.1:0"),
             ("PORTICO_OPS__LISTEN", "127.0.0.1:0"),
-            ("PORTICO_ADMIN__LISTEN", "127.0.0.1:0"),
             ("PORTICO_AUTH__NTLM", "true"),
+            // All clients of a test come from one address.
+            ("PORTICO_LIMITS__UNAUTHENTICATED_REQUESTS_PER_SECOND", "1000"),
+            ("PORTICO_LIMITS__NEW_CONNECTIONS_PER_SECOND_PER_ADDRESS", "1000"),
         ];
         let env = env
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .to_vec();
         Options { command: "demo", env }
+    }
+}
+
+impl Options {
+    /// The same with this setting.
+    #[must_use]
+    pub fn set(mut self, key: &str, value: &str) -> Options {
+        self.env.push((key.to_owned(), value.to_owned()));
+        self
     }
 }
 

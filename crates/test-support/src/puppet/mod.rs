@@ -465,7 +465,14 @@ impl Puppet {
     pub async fn nothing_else(&mut self) -> Result<()> {
         let options = self.request("OPTIONS", &format!("sip:{DOMAIN}"));
         self.call(options).await?;
-        let surplus: Vec<String> = self.flow.unclaimed().iter().map(Wire::to_string).collect();
+        let provisional = |m: &&Wire| m.status().is_some_and(|status| status < 200);
+        let surplus = self
+            .flow
+            .unclaimed()
+            .iter()
+            .filter(|m| !provisional(m))
+            .map(Wire::to_string);
+        let surplus: Vec<String> = surplus.collect();
         if !surplus.is_empty() {
             bail!(
                 "{} got what nobody waited for:\n{}",

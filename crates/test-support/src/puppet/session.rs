@@ -120,12 +120,20 @@ impl Puppet {
     /// Any other answer than 200.
     pub async fn established(&mut self, invite: &Draft) -> Result<Session> {
         let ok = self.answer_to(invite).await?;
+        self.acknowledged(invite, &ok).await
+    }
+
+    /// Acknowledges this 200.
+    ///
+    /// # Errors
+    /// It is another status, or has no message stream.
+    pub async fn acknowledged(&mut self, invite: &Draft, ok: &Wire) -> Result<Session> {
         ensure!(ok.status() == Some(200), "the INVITE was answered:\n{ok}");
         ensure!(
             ok.text().contains("m=message"),
             "no message stream in the answer:\n{ok}"
         );
-        let session = Session::caller(invite, &ok)?;
+        let session = Session::caller(invite, ok)?;
         let ack = self.within(&session, "ACK", session.cseq);
         self.send(&ack).await?;
         Ok(session)
@@ -157,6 +165,28 @@ impl Puppet {
         let session = Session::callee(invite, &ok)?;
         self.expect_where("ACK", |ack| session.owns(ack)).await?;
         Ok(session)
+    }
+
+    /// Waits for this text however it comes: in page mode, or after an invitation, which is taken.
+    /// Returns the session if there is a new one.
+    ///
+    /// # Errors
+    /// The text does not come.
+    pub async fn hear(&mut self, text: &str) -> Result<Option<Session>> {
+        let what = format!("an INVITE or MESSAGE for {}", self.account.user);
+        let first = self
+            .flow
+            .expect(&what, |m| matches!(m.method(), Some("INVITE" | "MESSAGE")))
+            .await?;
+        self.check(&first)?;
+        if first.method() == Some("INVITE") {
+            let session = self.take(&first).await?;
+            self.receive(text).await?;
+            return Ok(Some(session));
+        }
+        ensure!(first.text() == text, "expected the text {text:?}, got:\n{first}");
+        self.answer(&first, 200).await?;
+        Ok(None)
     }
 
     /// A request in this dialog with the next CSeq.

@@ -1,0 +1,183 @@
+//! Time limits, rates and sizes: slow, silent, fast and greedy peers.
+
+use anyhow::{Context, Result, ensure};
+use test_support::{Dialect, Flow, Options, Puppet, Sandbox};
+
+use super::{status, still_served};
+
+/// 10 s from the first byte, not extended by progress.
+#[tokio::test]
+async fn a_slow_header_is_answered_408_and_closed() -> Result<()> {
+    let pool = Sandbox::start().await?;
+    let mut control = pool.page_user("control").await?;
+    let mut slow = pool.page_user("amy").await?;
+    let text = slow.text(&control.uri(), "never finished");
+    let bytes = text.bytes();
+    // All of the head but its last line.
+    slow.flow.send(&bytes[..bytes.len() - 20]).await?;
+    let answers = slow.flow.closed().await?;
+    status(answers.last().context("closed without an answer")?, 408)?;
+    still_served(&mut control).await?;
+    control.nothing_else().await
+}
+
+#[tokio::test]
+async fn a_slow_body_is_answered_408_and_closed() -> Result<()> {
+    let pool = Sandbox::start().await?;
+    let mut control = pool.page_user("control").await?;
+    let mut slow = pool.page_user("amy").await?;
+    let text = slow.text(&control.uri(), "never finished");
+    let bytes = text.bytes();
+    slow.flow.send(&bytes[..bytes.len() - 1]).await?;
+    let answers = slow.flow.closed().await?;
+    status(answers.last().context("closed without an answer")?, 408)?;
+    still_served(&mut control).await?;
+    control.nothing_else().await
+}
+
+#[tokio::test]
+async fn a_silent_connection_is_closed() -> Result<()> {
+    let pool = Sandbox::with(Options::default().set("PORTICO_LIMITS__SIGN_IN_TIMEOUT", "2s")).await?;
+    let mut control = pool.page_user("control").await?;
+    let mut silent = pool.flow().await?;
+    ensure!(
+        silent.closed().await?.is_empty(),
+        "something was sent to a silent connection"
+    );
+    still_served(&mut control).await
+}
+
+/// A 401 is no sign-in: a client that only collects challenges is silent too.
+#[tokio::test]
+async fn asking_for_challenges_does_not_keep_a_connection_open() -> Result<()> {
+    let pool = Sandbox::with(Options::default().set("PORTICO_LIMITS__SIGN_IN_TIMEOUT", "2s")).await?;
+    let mut client = pool.puppet(&pool.create("amy").await?, Dialect::Simple).await?;
+    let register = client.register();
+    status(&client.call(register).await?, 401)?;
+    client.flow.closed().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_signed_in_connection_outlives_the_sign_in_limit() -> Result<()> {
+    let pool = Sandbox::with(Options::default().set("PORTICO_LIMITS__SIGN_IN_TIMEOUT", "2s")).await?;
+    let mut client = pool.page_user("amy").await?;
+    // Three connections one after another that run into the limit show that its time has passed.
+    for _ in 0..2 {
+        pool.flow().await?.closed().await?;
+    }
+    still_served(&mut client).await
+}
+
+#[tokio::test]
+async fn half_a_handshake_is_closed() -> Result<()> {
+    let pool = Sandbox::with(Options::default().set("PORTICO_LIMITS__HANDSHAKE_TIMEOUT", "1s")).await?;
+    let mut control = pool.page_user("control").await?;
+    let mut half = Flow::tcp(pool.tls()?).await?;
+    // The first bytes of a ClientHello record, then nothing.
+    half.send([0x16, 0x03, 0x01, 0x02, 0x00, 0x01]).await?;
+    half.closed().await?;
+    still_served(&mut control).await
+}
+
+#[tokio::test]
+async fn too_many_requests_get_503_with_retry_after() -> Result<()> {
+    let mut pool = Sandbox::start().await?;
+    let mut control = pool.page_user("control").await?;
+    let mut fast = pool.page_user("amy").await?;
+    let drafts: Vec<_> = (0..200)
+        .map(|_| fast.request("OPTIONS", "sip:example.test"))
+        .collect();
+    for draft in &drafts {
+        fast.send(draft).await?;
+    }
+    let (mut served, mut refused) = (0, 0);
+    for draft in &drafts {
+        let answer = fast.answer_to(draft).await?;
+        match answer.status() {
+            Some(200) => served += 1,
+            Some(503) => {
+                answer.require("Retry-After")?.parse::<u32>()?;
+                refused += 1;
+            }
+            _ => anyhow::bail!("{answer}"),
+        }
+    }
+    ensure!(
+        served >= 60 && refused >= 20,
+        "{served} served, {refused} refused"
+    );
+    still_served(&mut control).await?;
+    pool.healthy()
+}
+
+#[tokio::test]
+async fn too_many_strangers_from_one_address_get_503() -> Result<()> {
+    let pool =
+        Sandbox::with(Options::default().set("PORTICO_LIMITS__UNAUTHENTICATED_REQUESTS_PER_SECOND", "20"))
+            .await?;
+    let mut control = pool.page_user("control").await?;
+    let mut stranger = pool.puppet(&pool.create("amy").await?, Dialect::Simple).await?;
+    let drafts: Vec<_> = (0..200).map(|_| stranger.register()).collect();
+    for draft in &drafts {
+        stranger.send(draft).await?;
+    }
+    let answers = stranger.flow.closed().await?;
+    ensure!(
+        answers.iter().any(|answer| answer.status() == Some(503)),
+        "{} answers without 503",
+        answers.len()
+    );
+    still_served(&mut control).await
+}
+
+/// A peer that never reads must not cost memory or stop others.
+#[tokio::test]
+async fn a_recipient_that_never_reads_hurts_nobody_else() -> Result<()> {
+    let settings = Options::default().set("PORTICO_LIMITS__REQUEST_BURST", "10000");
+    let mut pool = Sandbox::with(settings.set("PORTICO_LIMITS__REQUESTS_PER_SECOND", "10000")).await?;
+    let (mut amy, mut bea) = (pool.page_user("amy").await?, pool.page_user("bea").await?);
+    let deaf = pool.page_user("deaf").await?;
+    let text = "x".repeat(60 * 1024);
+    for _ in 0..100 {
+        let draft = amy.text(&deaf.uri(), &text);
+        amy.send(&draft).await?;
+    }
+    let mut other = pool.endpoint(&amy.account().clone(), Dialect::Simple).await?;
+    let draft = other.text(&bea.uri(), "still here");
+    other.send(&draft).await?;
+    bea.receive("still here").await?;
+    status(&other.answer_to(&draft).await?, 200)?;
+    pool.healthy()
+}
+
+#[tokio::test]
+async fn wrong_passwords_slow_their_address_down_but_lock_nobody_out() -> Result<()> {
+    let mut pool = Sandbox::start().await?;
+    let amy = pool.create("amy").await?;
+    let mut signed_in = pool.endpoint(&amy, Dialect::Simple).await?;
+    let wrong = test_support::Account {
+        password: "guess".into(),
+        ..amy.clone()
+    };
+    for _ in 0..10 {
+        let mut thief = pool.puppet(&wrong, Dialect::Simple).await?;
+        status(&thief.try_sign_in(test_support::Scheme::Md5).await?, 401)?;
+    }
+    // The person is still served, and still gets in.
+    still_served(&mut signed_in).await?;
+    let mut again = Puppet::new(pool.flow().await?, amy, Dialect::Simple)?;
+    again.sign_in(test_support::Scheme::Md5).await?;
+    pool.healthy()
+}
+
+#[tokio::test]
+async fn refusals_are_counted() -> Result<()> {
+    let pool = Sandbox::start().await?;
+    let mut amy = pool.page_user("amy").await?;
+    let uri = amy.uri();
+    let long = amy.text(&uri, "").header("Content-Length", 131_073);
+    amy.flow.send(long.bytes()).await?;
+    amy.flow.closed().await?;
+    pool.metric_reaches("portico_limit_hits_total", &[], 1.0).await
+}

@@ -1,0 +1,178 @@
+//! The program as its operator sees it: start, readiness, control tool, stop.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use test_support::{Dialect, Options, Sandbox, Scheme};
+
+use super::status;
+
+#[tokio::test]
+async fn the_ready_line_tells_where_to_connect() -> Result<()> {
+    let pool = Sandbox::start().await?;
+    let ready = pool.ready();
+    assert_eq!(ready["member"], "fe1");
+    let roles = ready["roles"].as_array().context("roles")?;
+    for role in ["front-end", "registrar", "immcu"] {
+        ensure!(roles.iter().any(|r| r == role), "{role} is not among {roles:?}");
+    }
+    for listener in ["sip_tls", "sip_tcp", "ops"] {
+        ensure!(pool.listener(listener)?.port() != 0, "{listener} has no port");
+    }
+    pool.ca()?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn run_without_configuration_is_the_standard_edition() -> Result<()> {
+    let pool = Sandbox::with(Options {
+        command: "run",
+        ..Options::default()
+    })
+    .await?;
+    let mut amy = pool.page_user("amy").await?;
+    let mut bea = pool.session_user("bea").await?;
+    let text = amy.text(&bea.uri(), "hello");
+    amy.send(&text).await?;
+    bea.hear("hello").await?;
+    status(&amy.answer_to(&text).await?, 200)
+}
+
+#[tokio::test]
+async fn health_readiness_and_metrics_are_served() -> Result<()> {
+    let pool = Sandbox::start().await?;
+    for path in ["/livez", "/readyz"] {
+        assert_eq!(pool.page_status(path).await?.0, 200, "{path}");
+    }
+    let _amy = pool.page_user("amy").await?;
+    let metrics = pool.page("/metrics").await?;
+    ensure!(
+        metrics.lines().any(|line| line.starts_with("portico_")),
+        "no metric of ours:\n{metrics}"
+    );
+    assert_eq!(pool.page_status("/nothing-here").await?.0, 404);
+    Ok(())
+}
+
+#[tokio::test]
+async fn sigterm_stops_it_cleanly() -> Result<()> {
+    let pool = Sandbox::start().await?;
+    let mut amy = pool.page_user("amy").await?;
+    assert_eq!(pool.stop().await?, 0);
+    amy.flow.closed().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn users_are_made_shown_listed_and_deleted() -> Result<()> {
+    let pool = Sandbox::start().await?;
+    pool.create("amy").await?;
+    let show: Value = serde_json::from_str(
+        &pool
+            .ctl(&["-o", "json", "user", "show", "amy@example.test"], "")
+            .await?,
+    )?;
+    ensure!(show.to_string().contains("amy@example.test"), "{show}");
+    ensure!(
+        !show.to_string().contains("amy-secret"),
+        "the password is shown: {show}"
+    );
+    let list: Value = serde_json::from_str(&pool.ctl(&["-o", "json", "user", "list"], "").await?)?;
+    for user in ["amy", "alice", "bob", "carol", "dave"] {
+        ensure!(
+            list.to_string().contains(&format!("{user}@example.test")),
+            "no {user} in {list}"
+        );
+    }
+    pool.ctl(&["user", "delete", "amy@example.test"], "").await?;
+    let (code, _) = pool.ctl_status(&["user", "show", "amy@example.test"], "").await?;
+    assert_eq!(code, 3, "not found");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_control_tool_tells_by_its_exit_code_what_went_wrong() -> Result<()> {
+    let pool = Sandbox::start().await?;
+    pool.create("amy").await?;
+    let cases: [(&[&str], i32); 4] = [
+        (&["user", "create", "amy@example.test", "--password-stdin"], 4),
+        (&["user", "passwd", "nobody@example.test", "--password-stdin"], 3),
+        (&["user", "show", "nobody@example.test"], 3),
+        (&["user", "dance"], 2),
+    ];
+    for (arguments, expected) in cases {
+        let (code, output) = pool.ctl_status(arguments, "a password\n").await?;
+        assert_eq!(code, expected, "{arguments:?}: {output}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_new_password_takes_effect_at_once() -> Result<()> {
+    let pool = Sandbox::start().await?;
+    let alice = pool.adopt("alice").await?;
+    pool.endpoint(&alice, Dialect::Simple).await?;
+    pool.endpoint(&alice, Dialect::Lync).await?;
+    let address = "alice@example.test";
+    pool.ctl(&["user", "passwd", address, "--password-stdin"], "another one\n")
+        .await?;
+    let mut client = pool.puppet(&alice, Dialect::Simple).await?;
+    status(&client.try_sign_in(Scheme::Md5).await?, 401)
+}
+
+#[tokio::test]
+async fn a_deleted_user_is_thrown_out() -> Result<()> {
+    let pool = Sandbox::start().await?;
+    let mut amy = pool.page_user("amy").await?;
+    pool.ctl(&["user", "delete", "amy@example.test"], "").await?;
+    amy.flow.closed().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn status_names_the_member_and_its_roles() -> Result<()> {
+    let pool = Sandbox::start().await?;
+    let text = pool.ctl(&["-o", "json", "status"], "").await?;
+    let report: Value = serde_json::from_str(&text).with_context(|| text.clone())?;
+    ensure!(
+        report.to_string().contains("fe1") && report.to_string().contains("registrar"),
+        "{report}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn policies_are_set_granted_and_explained() -> Result<()> {
+    let pool = Sandbox::start().await?;
+    pool.create("amy").await?;
+    let kinds = pool.ctl(&["policy", "--help"], "").await?;
+    ensure!(kinds.contains("effective"), "{kinds}");
+    let effective = pool
+        .ctl(
+            &["-o", "json", "policy", "effective", "im", "amy@example.test"],
+            "",
+        )
+        .await?;
+    let effective: Value = serde_json::from_str(&effective).with_context(|| effective.clone())?;
+    ensure!(
+        effective.to_string().contains("global"),
+        "no reason in {effective}"
+    );
+    Ok(())
+}
+
+/// A typing error in a setting must not start a server with the default instead.
+#[tokio::test]
+async fn an_unknown_setting_refuses_the_start_and_is_named() -> Result<()> {
+    let outcome = Sandbox::with(Options::default().set("PORTICO_SIP__TSL_LISTEN", "127.0.0.1:0")).await;
+    let error = outcome.err().context("it started")?;
+    ensure!(format!("{error:#}").contains("has ended"), "{error:#}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_demo_tells_its_passwords_once() -> Result<()> {
+    let pool = Sandbox::start().await?;
+    let people = pool.log_lines("alice@example.test");
+    ensure!(!people.is_empty(), "the demo says nothing about alice");
+    Ok(())
+}

@@ -1,0 +1,203 @@
+//! Session mode: INVITE with `m=message`, MESSAGE, BYE, between Lync-family clients.
+
+use anyhow::{Result, ensure};
+use test_support::{Puppet, Sandbox, Session};
+
+use super::status;
+
+async fn two() -> Result<(Sandbox, Puppet, Puppet)> {
+    let pool = Sandbox::start().await?;
+    let (amy, bea) = (pool.session_user("amy").await?, pool.session_user("bea").await?);
+    Ok((pool, amy, bea))
+}
+
+/// Opens a session from the first to the second.
+async fn open(amy: &mut Puppet, bea: &mut Puppet, first: Option<&str>) -> Result<(Session, Session)> {
+    let invite = amy.invitation(&bea.uri(), first);
+    amy.send(&invite).await?;
+    let theirs = bea.accept().await?;
+    let ours = amy.established(&invite).await?;
+    Ok((ours, theirs))
+}
+
+/// Says something and waits until the other side has it and the sender its answer.
+async fn exchange(from: &mut Puppet, session: &mut Session, to: &mut Puppet, text: &str) -> Result<()> {
+    let message = from
+        .in_session(session, "MESSAGE")
+        .body("text/plain; charset=UTF-8", text);
+    from.send(&message).await?;
+    to.receive(text).await?;
+    status(&from.answer_to(&message).await?, 200)
+}
+
+#[tokio::test]
+async fn texts_go_both_ways_in_one_session() -> Result<()> {
+    let (_pool, mut amy, mut bea) = two().await?;
+    let (mut ours, mut theirs) = open(&mut amy, &mut bea, Some("hello bea")).await?;
+    exchange(&mut amy, &mut ours, &mut bea, "hello bea").await?;
+    exchange(&mut bea, &mut theirs, &mut amy, "hello amy").await?;
+    exchange(&mut amy, &mut ours, &mut bea, "how are you?").await?;
+    status(&amy.bye(&mut ours).await?, 200)?;
+    let bye = bea.expect("BYE").await?;
+    bea.answer(&bye, 200).await
+}
+
+#[tokio::test]
+async fn the_callee_may_hang_up() -> Result<()> {
+    let (_pool, mut amy, mut bea) = two().await?;
+    let (mut ours, mut theirs) = open(&mut amy, &mut bea, None).await?;
+    status(&bea.bye(&mut theirs).await?, 200)?;
+    let bye = amy.expect_where("BYE", |bye| ours.owns(bye)).await?;
+    amy.answer(&bye, 200).await?;
+    let answer = amy.say(&mut ours, "too late").await?;
+    status(&answer, 481)
+}
+
+/// The first text stands in the INVITE and, unless the callee took it there, comes again as MESSAGE.
+#[tokio::test]
+async fn the_first_text_is_neither_lost_nor_doubled() -> Result<()> {
+    let (_pool, mut amy, mut bea) = two().await?;
+    let invite = amy.invitation(&bea.uri(), Some("first words"));
+    amy.send(&invite).await?;
+    let rung = bea.expect("INVITE").await?;
+    ensure!(
+        rung.header("Authorization").is_none(),
+        "the caller's signature was passed on:\n{rung}"
+    );
+    bea.take(&rung).await?;
+    let ok = amy.answer_to(&invite).await?;
+    let taken = ok.all("Supported").contains(&"ms-text-format");
+    // Bea, like the real client, did not say that she took it.
+    ensure!(!taken, "the caller was told that the first text was taken:\n{ok}");
+    bea.nothing_else().await
+}
+
+#[tokio::test]
+async fn a_refused_session_shows_the_reason() -> Result<()> {
+    let (_pool, mut amy, mut bea) = two().await?;
+    for code in [486, 603, 480] {
+        let invite = amy.invitation(&bea.uri(), Some("hello"));
+        amy.send(&invite).await?;
+        let rung = bea.expect("INVITE").await?;
+        bea.answer(&rung, code).await?;
+        bea.expect("ACK").await?;
+        status(&amy.answer_to(&invite).await?, code)?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_refused_text_is_not_reported_as_delivered() -> Result<()> {
+    let (_pool, mut amy, mut bea) = two().await?;
+    let (mut ours, _theirs) = open(&mut amy, &mut bea, None).await?;
+    let message = amy
+        .in_session(&mut ours, "MESSAGE")
+        .body("text/plain", "refuse this");
+    amy.send(&message).await?;
+    let got = bea.expect("MESSAGE").await?;
+    bea.answer(&got, 415).await?;
+    status(&amy.answer_to(&message).await?, 415)
+}
+
+#[tokio::test]
+async fn a_session_ends_when_the_other_side_is_gone() -> Result<()> {
+    let (_pool, mut amy, mut bea) = two().await?;
+    let (ours, _theirs) = open(&mut amy, &mut bea, None).await?;
+    drop(bea);
+    let bye = amy.expect_where("BYE", |bye| ours.owns(bye)).await?;
+    amy.answer(&bye, 200).await
+}
+
+#[tokio::test]
+async fn nobody_to_ring_is_480() -> Result<()> {
+    let (pool, mut amy, _bea) = two().await?;
+    let away = pool.create("away").await?;
+    let invite = amy.invitation(&away.uri(), Some("hello?"));
+    let answer = amy.call(invite).await?;
+    status(&answer, 480)
+}
+
+#[tokio::test]
+async fn a_made_up_dialog_is_481() -> Result<()> {
+    let (_pool, mut amy, bea) = two().await?;
+    for method in ["MESSAGE", "INFO", "BYE"] {
+        let mut draft = amy.request(method, &bea.uri());
+        draft = draft.set("To", format!("<{}>;tag=made-up", bea.uri()));
+        if method == "MESSAGE" {
+            draft = draft.body("text/plain", "nothing opened this");
+        }
+        let answer = amy.call(draft).await?;
+        status(&answer, 481)?;
+    }
+    Ok(())
+}
+
+/// Lync-family clients started in the same second use the same Call-IDs and tags.
+#[tokio::test]
+async fn equal_call_ids_and_tags_of_two_users_never_meet() -> Result<()> {
+    let (pool, mut amy, mut bea) = two().await?;
+    let (mut cleo, mut dora) = (pool.session_user("cleo").await?, pool.session_user("dora").await?);
+    let same = |draft: test_support::Draft| {
+        let from = draft.get("From").unwrap_or_default().to_owned();
+        let tag = test_support::param_of(&from, "tag")
+            .unwrap_or_default()
+            .to_owned();
+        draft
+            .set("From", from.replace(&tag, "1840021322"))
+            .set("Call-ID", "8E12gACBEaF0A4")
+            .set("CSeq", "1 INVITE")
+    };
+    let one = same(amy.invitation(&bea.uri(), None));
+    let two = same(cleo.invitation(&dora.uri(), None));
+    amy.send(&one).await?;
+    cleo.send(&two).await?;
+    bea.accept().await?;
+    dora.accept().await?;
+    let (mut first, mut second) = (amy.established(&one).await?, cleo.established(&two).await?);
+    exchange(&mut amy, &mut first, &mut bea, "from amy to bea").await?;
+    exchange(&mut cleo, &mut second, &mut dora, "from cleo to dora").await?;
+    status(&amy.bye(&mut first).await?, 200)?;
+    exchange(&mut cleo, &mut second, &mut dora, "still here").await
+}
+
+/// A new INVITE replaces the session; the client ends the old one itself.
+#[tokio::test]
+async fn a_second_session_with_the_same_person_works() -> Result<()> {
+    let (_pool, mut amy, mut bea) = two().await?;
+    let (mut old, _) = open(&mut amy, &mut bea, None).await?;
+    let (mut new, _) = open(&mut amy, &mut bea, None).await?;
+    status(&amy.bye(&mut old).await?, 200)?;
+    exchange(&mut amy, &mut new, &mut bea, "in the new one").await
+}
+
+#[tokio::test]
+async fn offers_without_messages_are_refused_488() -> Result<()> {
+    let (_pool, mut amy, mut bea) = two().await?;
+    for media in [
+        "m=audio 5004 RTP/AVP 0",
+        "m=video 5006 RTP/AVP 31",
+        "m=applicationsharing 1 TCP/RTP/AVP 127",
+    ] {
+        let sdp = format!(
+            "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=session\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n{media}\r\n"
+        );
+        let invite = amy.invitation(&bea.uri(), None).body("application/sdp", sdp);
+        let answer = amy.call(invite).await?;
+        status(&answer, 488)?;
+    }
+    bea.nothing_else().await
+}
+
+#[tokio::test]
+async fn echo_takes_a_session() -> Result<()> {
+    let (_pool, mut amy, _bea) = two().await?;
+    let mut session = amy.invite("sip:echo@example.test", Some("hello echo")).await?;
+    let message = amy
+        .in_session(&mut session, "MESSAGE")
+        .body("text/plain", "hello echo");
+    amy.send(&message).await?;
+    let got = amy.expect("MESSAGE").await?;
+    ensure!(got.text().contains("hello echo"), "{got}");
+    amy.answer(&got, 200).await?;
+    status(&amy.answer_to(&message).await?, 200)
+}

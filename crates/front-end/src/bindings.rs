@@ -1,0 +1,103 @@
+//! What happens at this front end when a binding ends: the client is told in its dialect and its connection is closed.
+
+use std::sync::Arc;
+
+use rpc::{BindingChange, BindingEnd, ClientFamily, EndpointAddress};
+use sip_transport::CloseReason;
+use sip_types::{HeaderName, Method};
+use tokio_stream::StreamExt as _;
+
+use crate::flow::{Flow, From, Registration};
+use crate::service::FrontEndService;
+
+/// Content type of the notice (MS-SIPREGE section 2.2.2.2).
+const REGISTRATION_EVENT: &str = "text/registration-event";
+
+impl FrontEndService {
+    /// Follows the registrar's changes until it ends. To be run as a task for as long as the front end serves.
+    pub(crate) async fn follow_bindings(self: Arc<Self>) {
+        loop {
+            match self.registrar.watch().await {
+                Ok(mut changes) => {
+                    while let Some(change) = changes.next().await {
+                        self.apply(&change);
+                    }
+                    // This front end keeps no cache of bindings, so a lost stream is only asked for again.
+                    tracing::debug!("the stream of binding changes ended");
+                }
+                Err(error) => tracing::warn!(%error, "cannot follow binding changes"),
+            }
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
+    }
+
+    fn apply(self: &Arc<Self>, change: &BindingChange) {
+        for (address, end) in &change.ended {
+            if address.member == self.config.member {
+                self.end_binding(address, *end);
+            }
+        }
+    }
+
+    fn end_binding(self: &Arc<Self>, address: &EndpointAddress, end: BindingEnd) {
+        let Some((flow, registration)) = self.find(address) else {
+            return;
+        };
+        flow.forget_registration(Some(&address.endpoint));
+        let event = match end {
+            // The client itself signed out: it knows.
+            BindingEnd::Unregistered => return,
+            BindingEnd::Expired => "unregistered",
+            BindingEnd::Replaced | BindingEnd::Displaced => "deactivated",
+            BindingEnd::Rejected => "rejected",
+        };
+        if registration.client.family == ClientFamily::Lync {
+            self.send_notice(&flow, &registration, address, event, reason(end));
+        }
+        tracing::debug!(user = %telemetry::user(address.aor.as_str()), ?end, "binding ended");
+        if !flow.is_registered() {
+            flow.sign_out();
+            flow.close(CloseReason::Replaced);
+        }
+    }
+
+    /// NOTIFY outside any dialog: the client shows the reason and signs in again or not.
+    fn send_notice(
+        self: &Arc<Self>,
+        flow: &Arc<Flow>,
+        registration: &Registration,
+        address: &EndpointAddress,
+        event: &str,
+        reason: &str,
+    ) {
+        let from = From {
+            aor: &address.aor,
+            display_name: "",
+        };
+        let notice = flow
+            .new_request(self, Method::Notify, registration, &from, &address.aor)
+            .header(HeaderName::Event, "registration-notify")
+            .header(HeaderName::SubscriptionState, "terminated;expires=0")
+            .header(
+                HeaderName::MsDiagnosticsPublic,
+                format_args!("4141;reason=\"{reason}\""),
+            )
+            .body(
+                REGISTRATION_EVENT,
+                bytes::Bytes::from(format!("deregistered;event={event}\r\n")),
+            )
+            .build();
+        // The connection closes behind it: there will be no answer to wait for.
+        drop(flow.send(self, notice));
+    }
+}
+
+fn reason(end: BindingEnd) -> &'static str {
+    match end {
+        BindingEnd::Unregistered => "signed out",
+        BindingEnd::Expired => "the registration was not refreshed",
+        BindingEnd::Replaced => "this endpoint signed in on another connection",
+        BindingEnd::Displaced => "too many endpoints are signed in",
+        BindingEnd::Rejected => "an administrator ended this registration",
+    }
+}

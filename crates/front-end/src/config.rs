@@ -1,0 +1,64 @@
+//! What a front end has to be told.
+
+use std::time::Duration;
+
+use sip_auth::challenge::Offer;
+use topology::MemberId;
+
+/// Settings of a front end, validated by whoever reads them.
+#[derive(Clone, Debug)]
+pub struct FrontEndConfig {
+    /// This member's name.
+    pub member: MemberId,
+    /// The pool's name: host of our own addresses, `targetname` of signing schemes.
+    pub fqdn: String,
+    /// True: clients resolve `fqdn`, so our Contact carries it. False: our Contact carries the address of the
+    /// connection, which every client can reach.
+    pub fqdn_resolves: bool,
+    /// Further names and addresses clients know this server by, such as a balancer's.
+    pub aliases: Vec<String>,
+    /// The SIP domains served here, lower case. The first one is the Digest realm.
+    pub domains: Vec<String>,
+    /// Authentication schemes on offer.
+    pub offer: Offer,
+    /// Sign-ins per second that get as far as password work; the rest is told to come back.
+    pub sign_ins_per_second: u32,
+    /// Requests per second of one signed-in connection, with a burst of three times as many.
+    pub requests_per_second: u32,
+    /// Requests per second and address that have not signed in.
+    pub unauthenticated_per_second: u32,
+    /// How long an invited client may ring.
+    pub ring_time: Duration,
+    /// How long a client may take to answer a message.
+    pub delivery_time: Duration,
+}
+
+impl FrontEndConfig {
+    /// The defaults of a pool of this name for these domains; at least one domain must be given.
+    pub fn new(member: MemberId, fqdn: &str, domains: Vec<String>, offer: Offer) -> Self {
+        FrontEndConfig {
+            member,
+            fqdn: fqdn.to_ascii_lowercase(),
+            fqdn_resolves: false,
+            aliases: Vec::new(),
+            domains,
+            offer,
+            sign_ins_per_second: 300,
+            requests_per_second: 20,
+            unauthenticated_per_second: 20,
+            ring_time: Duration::from_secs(60),
+            // Below the 32 s after which a sender's own transaction ends (RFC 3261 timer F).
+            delivery_time: Duration::from_secs(25),
+        }
+    }
+
+    /// The Digest realm.
+    pub fn realm(&self) -> &str {
+        self.domains.first().map_or(self.fqdn.as_str(), String::as_str)
+    }
+
+    /// Whether users of this domain are ours.
+    pub fn serves(&self, domain: &str) -> bool {
+        self.domains.iter().any(|ours| ours.eq_ignore_ascii_case(domain))
+    }
+}

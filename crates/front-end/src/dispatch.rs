@@ -1,0 +1,195 @@
+//! What a request goes through before its method is looked at, and the one place that knows which methods there are.
+
+use std::sync::Arc;
+
+use sip_core::ServerKey;
+use sip_transport::CloseReason;
+use sip_types::{HeaderName, Method, Request, StatusCode};
+
+use crate::counters::Refused;
+use crate::flow::{Flow, SignedIn};
+use crate::identity::{self, Denied, OwnHosts};
+use crate::method::{self, Incoming};
+use crate::service::FrontEndService;
+use crate::sign_in;
+
+/// The methods answered here, for Allow.
+pub(crate) const ALLOW: &str = "REGISTER, OPTIONS, INVITE, ACK, CANCEL, BYE, MESSAGE, INFO";
+
+/// Extensions a request may demand (RFC 3261 section 8.2.2.3).
+const REQUIRABLE: [&str; 5] = ["path", "outbound", "gruu", "gruu-10", "ms-benotify"];
+
+/// A new request: checked, signed in where it is not, and handed to its method.
+pub(crate) fn request(service: &Arc<FrontEndService>, flow: &Arc<Flow>, key: ServerKey, request: Request) {
+    service.counters.request_in(request.method());
+    if let Err(rejection) = request.validate() {
+        service.counters.refused(Refused::Malformed);
+        let reply = request
+            .reply(rejection.status)
+            .reason(&rejection.reason)
+            .to_tag(&service.ids.tag());
+        return flow.respond(service, &key, reply.build());
+    }
+    if let Some(refused) = too_many(service, flow) {
+        service.counters.refused(refused);
+        let reply = request
+            .reply(StatusCode::SERVICE_UNAVAILABLE)
+            .to_tag(&service.ids.tag());
+        flow.respond(service, &key, reply.header(HeaderName::RetryAfter, 5).build());
+        if refused == Refused::UnauthenticatedRate || flow.exceeds_for_too_long() {
+            flow.close(CloseReason::Abuse);
+        }
+        return;
+    }
+    let signed_in = flow.signed_in();
+    if signed_in.is_none() && is_probe(service, flow, &request) {
+        service.counters.probe();
+        return flow.respond(
+            service,
+            &key,
+            method::options::answer(&request, &service.ids.tag()),
+        );
+    }
+    match signed_in {
+        Some(who) => {
+            dispatch(Incoming {
+                service: Arc::clone(service),
+                flow: Arc::clone(flow),
+                key,
+                request,
+                who,
+            });
+        }
+        None => sign_in::begin(service, flow, key, request),
+    }
+}
+
+/// One client may not take the time of the others (reliability: requests per connection and per address).
+fn too_many(service: &FrontEndService, flow: &Flow) -> Option<Refused> {
+    if !flow.admit_request() {
+        return Some(Refused::RequestRate);
+    }
+    let strangers = flow.signed_in().is_none() && !service.admit_unauthenticated(flow.peer());
+    strangers.then_some(Refused::UnauthenticatedRate)
+}
+
+/// OPTIONS to the server itself says nothing about users, and is what a balancer asks.
+fn is_probe(service: &FrontEndService, flow: &Flow, request: &Request) -> bool {
+    if *request.method() != Method::Options {
+        return false;
+    }
+    let own = OwnHosts {
+        config: &service.config,
+        local: flow.local(),
+    };
+    // A health check may address any user part; nothing is looked up for it.
+    let health = request
+        .parsed_uri()
+        .is_ok_and(|uri| uri.user().is_some_and(|user| user == "health"));
+    health
+        || matches!(
+            identity::destination(request, &own),
+            Ok(identity::Destination::Server)
+        )
+}
+
+/// A request of a signed-in client.
+pub(crate) fn dispatch(incoming: Incoming) {
+    if let Err(denied) = identity::check_from(&incoming.request, &incoming.who.aor) {
+        return deny(&incoming, denied);
+    }
+    let own = OwnHosts {
+        config: &incoming.service.config,
+        local: incoming.flow.local(),
+    };
+    if let Err(denied) = identity::check_route(&incoming.request, &own) {
+        return deny(&incoming, denied);
+    }
+    if let Some(unsupported) = unsupported_extensions(&incoming.request) {
+        incoming.service.counters.refused(Refused::Extension);
+        let reply = incoming
+            .reply(StatusCode::BAD_EXTENSION)
+            .header(HeaderName::Unsupported, unsupported);
+        return incoming.respond(reply.build());
+    }
+    // Within a dialog the dialog says where the request goes; its Request-URI is our own Contact.
+    let destination = if incoming.request.to().is_ok_and(|to| to.tag().is_some()) {
+        None
+    } else {
+        match identity::destination(&incoming.request, &own) {
+            Ok(destination) => Some(destination),
+            Err(denied) => return deny(&incoming, denied),
+        }
+    };
+    match incoming.request.method() {
+        Method::Register => method::register::handle(incoming),
+        Method::Message => method::message::handle(incoming, destination),
+        Method::Invite => method::invite::handle(incoming, destination),
+        Method::Bye => method::bye::handle(&incoming, destination.as_ref()),
+        Method::Info => method::info::handle(&incoming, destination.as_ref()),
+        Method::Options => {
+            let response = method::options::answer(&incoming.request, &incoming.service.ids.tag());
+            incoming.respond(response);
+        }
+        // RFC 6665 section 4.2.1.3 and RFC 3903 section 6: an event nobody serves.
+        Method::Subscribe | Method::Publish => refuse(&incoming, StatusCode::BAD_EVENT),
+        Method::Notify | Method::Benotify | Method::Update | Method::Prack => {
+            refuse(&incoming, StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST);
+        }
+        Method::Refer | Method::Service => refuse(&incoming, StatusCode::METHOD_NOT_ALLOWED),
+        // A CANCEL that matches no INVITE (RFC 3261 section 9.2).
+        Method::Cancel => refuse(&incoming, StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST),
+        Method::Ack => {}
+        Method::Other(_) => refuse(&incoming, StatusCode::NOT_IMPLEMENTED),
+    }
+}
+
+fn refuse(incoming: &Incoming, status: StatusCode) {
+    incoming.service.counters.refused(Refused::Unsupported);
+    incoming.respond(incoming.reply(status).header(HeaderName::Allow, ALLOW).build());
+}
+
+fn deny(incoming: &Incoming, denied: Denied) {
+    incoming.service.counters.refused(denied.why);
+    tracing::info!(
+        user = %telemetry::user(incoming.who.aor.as_str()),
+        method = %incoming.request.method(),
+        reason = ?denied.why,
+        "request denied"
+    );
+    incoming.answer(denied.status);
+}
+
+/// The option tags of Require and Proxy-Require that are not spoken here.
+fn unsupported_extensions(request: &Request) -> Option<String> {
+    let demanded = [HeaderName::Require, HeaderName::ProxyRequire]
+        .into_iter()
+        .flat_map(|name| request.headers().get_all(&name).collect::<Vec<_>>())
+        .flat_map(|value| {
+            value
+                .split(',')
+                .map(|tag| tag.trim().to_owned())
+                .collect::<Vec<_>>()
+        });
+    let unknown: Vec<String> = demanded
+        .filter(|tag| !tag.is_empty() && !REQUIRABLE.iter().any(|known| known.eq_ignore_ascii_case(tag)))
+        .collect();
+    (!unknown.is_empty()).then(|| unknown.join(", "))
+}
+
+/// Dispatches a request whose sender has just signed in with it.
+pub(crate) fn resume(
+    service: Arc<FrontEndService>,
+    flow: Arc<Flow>,
+    key: ServerKey,
+    request: Request,
+    who: Arc<SignedIn>,
+) {
+    dispatch(Incoming {
+        service,
+        flow,
+        key,
+        request,
+        who,
+    });
+}

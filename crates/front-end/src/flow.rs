@@ -1,0 +1,621 @@
+//! One client connection as the front end sees it: its transactions, its dialogs, who signed in on it and what it signs.
+//!
+//! Everything a connection owns hangs here, so that nothing of two users ever meets: Lync-family clients started in the
+//! same second send equal Call-IDs and tags.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use rpc::{Binding, ConnectionId, EndpointId, Epoch, LegId};
+use sip_auth::signature::{SecurityAssociation, SignatureFault};
+use sip_core::{ClientKey, DialogId, Received, ServerKey, TimedOut, Transactions};
+use sip_transport::{CloseReason, Connection, RateLimit};
+use sip_types::header::typed::Via;
+use sip_types::{
+    AddressOfRecord, HeaderName, Message, Method, Request, RequestBuilder, Response, SipStr, StatusCode,
+};
+use smallvec::SmallVec;
+use tokio::sync::oneshot;
+
+use crate::client::Client;
+use crate::counters::Refused;
+use crate::leg::Leg;
+use crate::recent::{Admission, Recent};
+use crate::service::FrontEndService;
+use crate::sign_in::{self, PendingNtlm};
+use crate::signing;
+
+/// RFC 3261 section 8.1.1.6.
+const MAX_FORWARDS: u32 = 70;
+
+/// How long a connection may send more than its share before it is closed.
+const EXCESS_BORNE: Duration = Duration::from_secs(30);
+
+/// Who signed in on a connection. From then on every request's From is checked against it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct SignedIn {
+    pub(crate) aor: AddressOfRecord,
+    pub(crate) display_name: String,
+}
+
+/// An endpoint registered on a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Registration {
+    pub(crate) endpoint: EndpointId,
+    pub(crate) epoch: Epoch,
+    pub(crate) client: Client,
+    /// The registered Contact URI: Request-URI of what is sent to the endpoint.
+    pub(crate) contact: SipStr,
+    pub(crate) epid: Option<String>,
+}
+
+/// One client connection.
+pub(crate) struct Flow {
+    connection: Arc<Connection>,
+    /// Invariant: never locked while a leg's state is being waited for, never held across an await.
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    transactions: Transactions,
+    /// Who waits for the final response of a request of ours.
+    waiting: HashMap<ClientKey, oneshot::Sender<Response>>,
+    dialogs: HashMap<DialogId, Arc<Leg>>,
+    /// INVITEs of the client that the owner of the conversation has not decided on.
+    invites: HashMap<ServerKey, Arc<Leg>>,
+    signed_in: Option<Arc<SignedIn>>,
+    registrations: SmallVec<[Registration; 1]>,
+    association: Option<Box<SecurityAssociation>>,
+    pending_ntlm: Option<Box<PendingNtlm>>,
+    /// The last nonce this connection was given, until it signs in.
+    nonce: Option<Box<str>>,
+    recent: Recent,
+    rate: RateLimit,
+    /// When requests began to come faster than they may.
+    excess_since: Option<Instant>,
+    /// The client refused a richer form than plain text.
+    plain_only: bool,
+    /// The client refused typing indications.
+    no_typing: bool,
+}
+
+impl Flow {
+    pub(crate) fn new(connection: &Arc<Connection>, service: &FrontEndService) -> Arc<Self> {
+        let per_second = service.config.requests_per_second;
+        Arc::new(Flow {
+            connection: Arc::clone(connection),
+            inner: Mutex::new(Inner {
+                transactions: Transactions::new(service.ids.number()),
+                waiting: HashMap::new(),
+                dialogs: HashMap::new(),
+                invites: HashMap::new(),
+                signed_in: None,
+                registrations: SmallVec::new(),
+                association: None,
+                pending_ntlm: None,
+                nonce: None,
+                recent: Recent::default(),
+                rate: RateLimit::new(per_second.saturating_mul(3), per_second),
+                excess_since: None,
+                plain_only: false,
+                no_typing: false,
+            }),
+        })
+    }
+
+    // === the connection ===
+
+    pub(crate) fn id(&self) -> ConnectionId {
+        ConnectionId(self.connection.id().get())
+    }
+
+    pub(crate) fn peer(&self) -> IpAddr {
+        self.connection.peer().ip()
+    }
+
+    pub(crate) fn local(&self) -> SocketAddr {
+        self.connection.local()
+    }
+
+    pub(crate) fn is_tls(&self) -> bool {
+        self.connection.is_tls()
+    }
+
+    pub(crate) fn set_keep_alive(&self, period: Duration, pong: bool) {
+        self.connection.set_keepalive(period, pong);
+    }
+
+    pub(crate) fn close(&self, reason: CloseReason) {
+        self.connection.close(reason);
+    }
+
+    fn transport(&self) -> &'static str {
+        if self.is_tls() { "TLS" } else { "TCP" }
+    }
+
+    /// Our Contact on this connection: an address that leads back to it. Linphone opens a new connection if what it finds
+    /// there differs from the connection it has.
+    pub(crate) fn contact(&self, service: &FrontEndService) -> String {
+        let transport = self.transport().to_ascii_lowercase();
+        if service.config.fqdn_resolves {
+            format!(
+                "<sip:{}:{};transport={transport}>",
+                service.config.fqdn,
+                self.local().port()
+            )
+        } else {
+            format!("<sip:{};transport={transport}>", self.local())
+        }
+    }
+
+    /// Top Via of a request of ours. `rport` makes belle-sip answer on this connection instead of opening another.
+    fn via(&self, branch: &str) -> Via {
+        let local = self.local();
+        let host = match local.ip() {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        };
+        Via::new(self.transport(), &host, Some(local.port()), branch).with_param("rport", "")
+    }
+
+    // === receiving ===
+
+    /// Takes a message through signature check and transactions. `None`: it was dealt with.
+    pub(crate) fn receive(
+        &self,
+        service: &FrontEndService,
+        message: Message,
+        now: Instant,
+    ) -> Option<Received> {
+        let mut inner = self.inner.lock();
+        let signed = inner.verify(&message);
+        if let Err(fault) = signed {
+            service.counters.refused(Refused::Signature);
+            tracing::debug!(%fault, connection = %self.id(), "message with a bad signature");
+            match &message {
+                // A fresh sign-in on the same connection: the association ends, the challenge follows.
+                Message::Request(request) if *request.method() == Method::Register => inner.sign_out(),
+                Message::Request(request) if *request.method() != Method::Ack => {}
+                Message::Request(_) | Message::Response(_) => return None,
+            }
+        }
+        let received = inner.transactions.receive(message, now);
+        match received {
+            Received::Response { key, response, send } => {
+                service.counters.response_in(response.status());
+                if let Some(request) = send {
+                    service.counters.request_out(request.method());
+                    self.write_request(&mut inner, request);
+                }
+                if response.status().is_final() {
+                    inner.answer(&key, response);
+                }
+                None
+            }
+            Received::Resend(response) | Received::Rejected(response) => {
+                service.counters.response_out(response.status());
+                self.write_response(&mut inner, response);
+                None
+            }
+            Received::Absorbed | Received::Stray(_) => None,
+            Received::Request(key, request) if signed.is_err() && *request.method() != Method::Register => {
+                drop(inner);
+                sign_in::challenge_unsigned(service, self, &key, &request);
+                None
+            }
+            other => Some(other),
+        }
+    }
+
+    // === sending ===
+
+    /// Answers a request. A response to a request that was answered already is dropped: the first answer stands.
+    pub(crate) fn respond(&self, service: &FrontEndService, key: &ServerKey, response: Response) {
+        service.counters.response_out(response.status());
+        let mut inner = self.inner.lock();
+        if response.status().is_final() {
+            inner.invites.remove(key);
+        }
+        if inner.transactions.respond(key, &response, Instant::now()).is_ok() {
+            self.write_response(&mut inner, response);
+        }
+    }
+
+    /// A request of ours outside any dialog, with everything but its own headers and body.
+    pub(crate) fn new_request(
+        &self,
+        service: &FrontEndService,
+        method: Method,
+        registration: &Registration,
+        from: &From<'_>,
+        to: &AddressOfRecord,
+    ) -> RequestBuilder {
+        let mut to = format!("<{}>", to.to_uri_string());
+        if let Some(epid) = &registration.epid {
+            // MS-SIPRE: names the endpoint meant.
+            to.push_str(&format!(";epid={epid}"));
+        }
+        Request::builder(method.clone(), &registration.contact)
+            .typed(&self.next_via())
+            .header(HeaderName::MaxForwards, MAX_FORWARDS)
+            .header(HeaderName::From, from.value(&service.ids.tag()))
+            .header(HeaderName::To, to)
+            .header(HeaderName::CallId, service.ids.call_id(&service.config.fqdn))
+            .header(HeaderName::CSeq, format_args!("1 {method}"))
+    }
+
+    /// A Via with a branch of its own.
+    pub(crate) fn next_via(&self) -> Via {
+        let branch = self.inner.lock().transactions.next_branch();
+        self.via(&branch)
+    }
+
+    /// Sends a request. The receiver gets the final response; it is dropped when there will be none.
+    pub(crate) fn send(
+        &self,
+        service: &FrontEndService,
+        request: Request,
+    ) -> (Option<ClientKey>, oneshot::Receiver<Response>) {
+        service.counters.request_out(request.method());
+        let (sender, receiver) = oneshot::channel();
+        let mut inner = self.inner.lock();
+        let key = match inner.transactions.start(&request, Instant::now()) {
+            Ok(key) => key,
+            Err(error) => {
+                // A defect of ours; the dropped sender tells the caller that there will be no answer.
+                tracing::error!(%error, method = %request.method(), "request not sent");
+                return (None, receiver);
+            }
+        };
+        inner.waiting.insert(key.clone(), sender);
+        if !self.write_request(&mut inner, request) {
+            inner.waiting.remove(&key);
+        }
+        drop(inner);
+        // The connection's task may sleep longer than the new transaction's timer.
+        self.connection.wake();
+        (Some(key), receiver)
+    }
+
+    /// Sends the ACK of a 2xx, which is no transaction.
+    pub(crate) fn send_ack(&self, service: &FrontEndService, ack: Request) {
+        service.counters.request_out(ack.method());
+        self.write_request(&mut self.inner.lock(), ack);
+    }
+
+    /// Takes an INVITE of ours back: sends the CANCEL now or after the first 1xx (RFC 3261 section 9.1).
+    pub(crate) fn cancel(&self, service: &FrontEndService, key: &ClientKey) {
+        let mut inner = self.inner.lock();
+        if let Some(cancel) = inner.transactions.cancel(key, Instant::now()) {
+            service.counters.request_out(cancel.method());
+            self.write_request(&mut inner, cancel);
+        }
+    }
+
+    fn write_request(&self, inner: &mut Inner, request: Request) -> bool {
+        let request = match &mut inner.association {
+            Some(association) => signing::sign_request(association, srand(), request),
+            None => request,
+        };
+        self.connection
+            .send(request.head().clone(), request.body().clone())
+            .is_ok()
+    }
+
+    fn write_response(&self, inner: &mut Inner, response: Response) -> bool {
+        let response = match &mut inner.association {
+            Some(association) => signing::sign_response(association, srand(), response),
+            None => response,
+        };
+        self.connection
+            .send(response.head().clone(), response.body().clone())
+            .is_ok()
+    }
+}
+
+/// What a closed connection leaves behind, to be passed on to its owners.
+pub(crate) struct Remains {
+    pub(crate) signed_in: Option<Arc<SignedIn>>,
+    pub(crate) registrations: SmallVec<[Registration; 1]>,
+    pub(crate) legs: Vec<Arc<Leg>>,
+}
+
+/// The From of a request of ours: the authenticated sender.
+pub(crate) struct From<'a> {
+    pub(crate) aor: &'a AddressOfRecord,
+    pub(crate) display_name: &'a str,
+}
+
+impl From<'_> {
+    fn value(&self, tag: &str) -> String {
+        let uri = self.aor.to_uri_string();
+        if self.display_name.is_empty() {
+            format!("<{uri}>;tag={tag}")
+        } else {
+            format!(
+                "{} <{uri}>;tag={tag}",
+                sip_types::syntax::quote(self.display_name)
+            )
+        }
+    }
+}
+
+/// Fresh randomness for a signature. Without any the signature is still right, only less surprising.
+fn srand() -> [u8; 4] {
+    let mut bytes = [0; 4];
+    if let Err(error) = getrandom::fill(&mut bytes) {
+        tracing::warn!(%error, "no randomness for a signature");
+    }
+    bytes
+}
+
+impl Inner {
+    /// Checks the signature of a message on a connection that signs.
+    fn verify(&mut self, message: &Message) -> Result<(), SignatureFault> {
+        let Some(association) = &mut self.association else {
+            return Ok(());
+        };
+        let status = match message {
+            Message::Request(_) => None,
+            Message::Response(response) => Some(response.status().code()),
+        };
+        signing::verify(association, message.headers(), status)
+    }
+
+    fn sign_out(&mut self) {
+        self.signed_in = None;
+        self.association = None;
+    }
+
+    /// Hands a final response to whoever waits for it. Nobody does when the wait was given up or a 2xx is repeated.
+    fn answer(&mut self, key: &ClientKey, response: Response) {
+        if let Some(sender) = self.waiting.remove(key) {
+            // The waiter may be gone: then the answer has no reader.
+            drop(sender.send(response));
+        }
+    }
+}
+
+// === who is here ===
+
+impl Flow {
+    pub(crate) fn signed_in(&self) -> Option<Arc<SignedIn>> {
+        self.inner.lock().signed_in.clone()
+    }
+
+    /// From now on the connection carries this identity and, for signing schemes, this association.
+    pub(crate) fn sign_in(&self, who: Arc<SignedIn>, association: Option<SecurityAssociation>) {
+        let mut inner = self.inner.lock();
+        inner.signed_in = Some(who);
+        inner.association = association.map(Box::new);
+        inner.nonce = None;
+        drop(inner);
+        self.connection.set_authenticated();
+    }
+
+    /// The identity is gone: the next request is challenged again.
+    pub(crate) fn sign_out(&self) {
+        self.inner.lock().sign_out();
+    }
+
+    pub(crate) fn set_pending_ntlm(&self, pending: PendingNtlm) {
+        self.inner.lock().pending_ntlm = Some(Box::new(pending));
+    }
+
+    /// A challenge is compared with once.
+    pub(crate) fn take_pending_ntlm(&self) -> Option<PendingNtlm> {
+        self.inner.lock().pending_ntlm.take().map(|pending| *pending)
+    }
+
+    pub(crate) fn remember_nonce(&self, nonce: String) {
+        self.inner.lock().nonce = Some(nonce.into_boxed_str());
+    }
+
+    /// Whether this connection was given this nonce.
+    pub(crate) fn knows_nonce(&self, nonce: &str) -> bool {
+        self.inner.lock().nonce.as_deref() == Some(nonce)
+    }
+
+    /// Takes a token for one more request.
+    pub(crate) fn admit_request(&self) -> bool {
+        let now = Instant::now();
+        let mut inner = self.inner.lock();
+        let admitted = inner.rate.take(now);
+        if inner.rate.is_full(now) {
+            inner.excess_since = None;
+        }
+        if !admitted {
+            inner.excess_since.get_or_insert(now);
+        }
+        admitted
+    }
+
+    /// Whether requests have come faster than they may for longer than is borne.
+    pub(crate) fn exceeds_for_too_long(&self) -> bool {
+        self.inner
+            .lock()
+            .excess_since
+            .is_some_and(|since| since.elapsed() > EXCESS_BORNE)
+    }
+
+    // === registrations ===
+
+    pub(crate) fn keep_registration(&self, registration: Registration) {
+        let mut inner = self.inner.lock();
+        inner
+            .registrations
+            .retain(|known| known.endpoint != registration.endpoint);
+        inner.registrations.push(registration);
+    }
+
+    /// Forgets one endpoint, or all of them.
+    pub(crate) fn forget_registration(&self, endpoint: Option<&EndpointId>) {
+        self.inner
+            .lock()
+            .registrations
+            .retain(|known| endpoint.is_some_and(|endpoint| known.endpoint != *endpoint));
+    }
+
+    /// The registration with exactly this epoch.
+    pub(crate) fn registration(&self, endpoint: &EndpointId, epoch: Epoch) -> Option<Registration> {
+        let inner = self.inner.lock();
+        inner
+            .registrations
+            .iter()
+            .find(|known| known.endpoint == *endpoint && known.epoch == epoch)
+            .cloned()
+    }
+
+    pub(crate) fn is_registered(&self) -> bool {
+        !self.inner.lock().registrations.is_empty()
+    }
+
+    /// The endpoint that speaks here; a client that did not register is named after its connection.
+    pub(crate) fn endpoint(&self) -> EndpointId {
+        let inner = self.inner.lock();
+        match inner.registrations.first() {
+            Some(registration) => registration.endpoint.clone(),
+            None => EndpointId::new(&format!("connection:{}", self.connection.id())),
+        }
+    }
+
+    /// Seconds granted to the endpoint of this connection, out of all bindings of the user.
+    pub(crate) fn registered_expiry(&self, bindings: &[Binding]) -> Option<u32> {
+        let inner = self.inner.lock();
+        bindings
+            .iter()
+            .find(|binding| {
+                inner
+                    .registrations
+                    .iter()
+                    .any(|known| known.endpoint == binding.address.endpoint)
+            })
+            .map(|binding| binding.expires_in)
+    }
+
+    // === what the client has refused ===
+
+    pub(crate) fn plain_only(&self) -> bool {
+        self.inner.lock().plain_only
+    }
+
+    pub(crate) fn set_plain_only(&self) {
+        self.inner.lock().plain_only = true;
+    }
+
+    pub(crate) fn takes_typing(&self) -> bool {
+        !self.inner.lock().no_typing
+    }
+
+    pub(crate) fn set_no_typing(&self) {
+        self.inner.lock().no_typing = true;
+    }
+
+    pub(crate) fn admit_delivery(&self, id: &rpc::MessageId) -> Admission {
+        self.inner.lock().recent.admit(id, Instant::now())
+    }
+}
+
+// === sessions ===
+
+impl Flow {
+    /// An INVITE of the client waits for the owner's decision.
+    pub(crate) fn add_invite(&self, key: ServerKey, leg: Arc<Leg>) {
+        self.inner.lock().invites.insert(key, leg);
+    }
+
+    /// The leg of a pending INVITE.
+    pub(crate) fn invite_leg(&self, key: &ServerKey) -> Option<LegId> {
+        self.inner.lock().invites.get(key).map(|leg| leg.id)
+    }
+
+    /// The leg of a pending INVITE with this Call-ID and From tag.
+    pub(crate) fn pending_invite(&self, call_id: &str, from_tag: Option<SipStr>) -> Option<LegId> {
+        let inner = self.inner.lock();
+        inner
+            .invites
+            .values()
+            .find(|leg| leg.was_invited_by(call_id, from_tag.as_deref()))
+            .map(|leg| leg.id)
+    }
+
+    pub(crate) fn add_dialog(&self, id: DialogId, leg: &Arc<Leg>) {
+        self.inner.lock().dialogs.insert(id, Arc::clone(leg));
+    }
+
+    pub(crate) fn remove_dialog(&self, id: &DialogId) {
+        let mut inner = self.inner.lock();
+        inner.dialogs.remove(id);
+        if inner.dialogs.is_empty() {
+            // An idle connection keeps nothing.
+            inner.dialogs = HashMap::new();
+        }
+    }
+
+    /// The leg a request belongs to.
+    pub(crate) fn leg_of(&self, id: &DialogId) -> Option<Arc<Leg>> {
+        self.inner.lock().dialogs.get(id).cloned()
+    }
+
+    /// Matches a request to its dialog and checks its CSeq (RFC 3261 section 12.2.2).
+    ///
+    /// # Errors
+    /// 481 without a dialog, 500 out of order.
+    pub(crate) fn accept_in_dialog(&self, request: &Request) -> Result<Arc<Leg>, StatusCode> {
+        let id = DialogId::of_request(request).map_err(|_| StatusCode::BAD_REQUEST)?;
+        let leg = self
+            .leg_of(&id)
+            .ok_or(StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST)?;
+        leg.receive(request)?;
+        Ok(leg)
+    }
+
+    // === time and the end ===
+
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        self.inner.lock().transactions.next_timeout()
+    }
+
+    pub(crate) fn handle_timeout(&self, service: &FrontEndService, now: Instant) {
+        let mut inner = self.inner.lock();
+        for timed_out in inner.transactions.handle_timeout(now) {
+            match timed_out {
+                TimedOut::NoAnswer(key) => {
+                    service.counters.timeout();
+                    // Dropping the sender tells the waiter that there will be no answer.
+                    inner.waiting.remove(&key);
+                }
+                TimedOut::Cancel(_, cancel) => {
+                    service.counters.request_out(cancel.method());
+                    self.write_request(&mut inner, cancel);
+                }
+                TimedOut::Trying(_, trying) => {
+                    service.counters.response_out(trying.status());
+                    self.write_response(&mut inner, trying);
+                }
+                TimedOut::NoAck(_) => service.counters.timeout(),
+                TimedOut::Unanswered(_) => tracing::error!("a request was left without an answer"),
+            }
+        }
+        if inner.waiting.is_empty() {
+            inner.waiting = HashMap::new();
+        }
+    }
+
+    /// The connection is gone: whoever waits is told, and what it held is returned.
+    pub(crate) fn end(&self) -> Remains {
+        let mut inner = self.inner.lock();
+        inner.transactions.close();
+        inner.waiting = HashMap::new();
+        let mut legs: Vec<Arc<Leg>> = inner.dialogs.drain().map(|(_, leg)| leg).collect();
+        legs.extend(inner.invites.drain().map(|(_, leg)| leg));
+        Remains {
+            signed_in: inner.signed_in.take(),
+            registrations: std::mem::take(&mut inner.registrations),
+            legs,
+        }
+    }
+}

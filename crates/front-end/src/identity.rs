@@ -1,0 +1,125 @@
+//! Who may say what: From against the connection's identity, Route and Request-URI against open relaying.
+
+use sip_types::header::typed::Route;
+use sip_types::{AddressOfRecord, Method, NameAddr, Request, StatusCode, Uri};
+
+use crate::config::FrontEndConfig;
+use crate::counters::Refused;
+
+/// Where a request outside a dialog is meant to go.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Destination {
+    /// To this server itself.
+    Server,
+    /// To a user of one of our domains. The account may not exist.
+    User(AddressOfRecord),
+}
+
+/// A refusal with the status the sender gets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Denied {
+    pub(crate) status: StatusCode,
+    pub(crate) why: Refused,
+}
+
+const FOREIGN: Denied = Denied {
+    status: StatusCode::FORBIDDEN,
+    why: Refused::ForeignIdentity,
+};
+const RELAY: Denied = Denied {
+    status: StatusCode::FORBIDDEN,
+    why: Refused::Relay,
+};
+const MALFORMED: Denied = Denied {
+    status: StatusCode::BAD_REQUEST,
+    why: Refused::Malformed,
+};
+
+/// Our own host names on one connection.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnHosts<'a> {
+    pub(crate) config: &'a FrontEndConfig,
+    /// The address the client connected to.
+    pub(crate) local: std::net::SocketAddr,
+}
+
+impl OwnHosts<'_> {
+    /// Whether this URI leads to this server. A name is ours whatever the port (a balancer may listen elsewhere); an
+    /// address is ours only with the port of this connection, because something else may listen beside us.
+    fn leads_here(&self, uri: &Uri) -> bool {
+        let host = uri.host();
+        if self.config.serves(host) || self.config.fqdn.eq_ignore_ascii_case(host) {
+            return true;
+        }
+        if self
+            .config
+            .aliases
+            .iter()
+            .any(|alias| alias.eq_ignore_ascii_case(host))
+        {
+            return true;
+        }
+        let same_port = uri.port().is_none_or(|port| port == self.local.port());
+        let local_name = host.eq_ignore_ascii_case("localhost") && self.local.ip().is_loopback();
+        same_port && (local_name || uri.host_ip() == Some(self.local.ip()))
+    }
+}
+
+/// The identity a request claims: To of a REGISTER, From of anything else.
+pub(crate) fn claimed(request: &Request) -> Result<AddressOfRecord, Denied> {
+    match request.method() {
+        Method::Register => aor_of(&request.to().map_err(|_| MALFORMED)?.0),
+        _ => aor_of(&request.from().map_err(|_| MALFORMED)?.0),
+    }
+}
+
+fn aor_of(address: &NameAddr) -> Result<AddressOfRecord, Denied> {
+    address.uri.aor().ok_or(MALFORMED)
+}
+
+/// From (and To of a REGISTER) must be the signed-in user (reliability: nobody speaks in another's name).
+pub(crate) fn check_from(request: &Request, signed_in: &AddressOfRecord) -> Result<(), Denied> {
+    let from = aor_of(&request.from().map_err(|_| MALFORMED)?.0)?;
+    if from != *signed_in || claimed(request)? != *signed_in {
+        return Err(FOREIGN);
+    }
+    Ok(())
+}
+
+/// A Route may only name this server: we never send a request where a client points.
+pub(crate) fn check_route(request: &Request, own: &OwnHosts<'_>) -> Result<(), Denied> {
+    let routes = request.headers().list::<Route>().map_err(|_| MALFORMED)?;
+    if routes.iter().all(|route| own.leads_here(&route.0.uri)) {
+        Ok(())
+    } else {
+        Err(RELAY)
+    }
+}
+
+/// Where the Request-URI leads: to this server or to a user of ours, never elsewhere.
+pub(crate) fn destination(request: &Request, own: &OwnHosts<'_>) -> Result<Destination, Denied> {
+    let uri = request.parsed_uri().map_err(|_| MALFORMED)?;
+    if !uri.is_sip() && !uri.is_sips() {
+        return Err(Denied {
+            status: StatusCode::UNSUPPORTED_URI_SCHEME,
+            why: Refused::Malformed,
+        });
+    }
+    if own.config.serves(uri.host()) {
+        return match uri.user() {
+            None => Ok(Destination::Server),
+            Some(_) => Ok(Destination::User(uri.aor().ok_or(MALFORMED)?)),
+        };
+    }
+    if !own.leads_here(&uri) {
+        return Err(RELAY);
+    }
+    match uri.user() {
+        None => Ok(Destination::Server),
+        // A user of a host that is no SIP domain: nobody of that name can exist.
+        Some(_) => Err(Denied {
+            status: StatusCode::NOT_FOUND,
+            why: Refused::Relay,
+        }),
+    }
+}

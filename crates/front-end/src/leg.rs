@@ -1,0 +1,184 @@
+//! One side of a session: the INVITE dialog between a client and this server.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rpc::LegId;
+use sip_core::{ClientKey, Dialog, DialogId, OutOfOrder};
+use sip_types::{AddressOfRecord, Method, Request, RequestBuilder, Response, SipStr, StatusCode};
+
+use crate::flow::Flow;
+
+/// Where a leg stands.
+enum State {
+    /// The client's INVITE waits for the owner of the conversation.
+    Answering { call_id: SipStr, from_tag: SipStr },
+    /// Our INVITE waits for the client.
+    Ringing {
+        invite: Option<ClientKey>,
+        cancelled: bool,
+    },
+    /// There is a dialog.
+    Established(Box<Dialog>),
+    /// It ended; what arrives late finds nothing.
+    Ended,
+}
+
+/// One side of a session.
+pub(crate) struct Leg {
+    /// Name, known to the owner of the conversation.
+    pub(crate) id: LegId,
+    /// The connection it lives on, and dies with.
+    pub(crate) flow: Arc<Flow>,
+    /// The other party.
+    pub(crate) peer: AddressOfRecord,
+    /// Invariant: taken before the flow's own lock, never after it, so that CSeq numbers leave in order.
+    state: Mutex<State>,
+}
+
+/// What there is to undo when a leg ends.
+pub(crate) enum Undo {
+    /// Nothing: it had ended, or the owner's decision finds out.
+    Nothing,
+    /// Our INVITE is to be taken back.
+    Cancel(ClientKey),
+    /// The dialog is to be left: this BYE goes out.
+    Bye(Box<RequestBuilder>, DialogId),
+}
+
+impl Leg {
+    /// The leg of an INVITE the client sent.
+    pub(crate) fn answering(
+        id: LegId,
+        flow: &Arc<Flow>,
+        peer: AddressOfRecord,
+        invite: &Request,
+    ) -> Arc<Self> {
+        let call_id = invite.call_id().map(|id| id.detach()).unwrap_or_default();
+        let from_tag = invite
+            .from()
+            .ok()
+            .and_then(|from| from.tag())
+            .map(|tag| tag.detach())
+            .unwrap_or_default();
+        Self::new(id, flow, peer, State::Answering { call_id, from_tag })
+    }
+
+    /// The leg of an INVITE we are about to send.
+    pub(crate) fn ringing(id: LegId, flow: &Arc<Flow>, peer: AddressOfRecord) -> Arc<Self> {
+        Self::new(
+            id,
+            flow,
+            peer,
+            State::Ringing {
+                invite: None,
+                cancelled: false,
+            },
+        )
+    }
+
+    fn new(id: LegId, flow: &Arc<Flow>, peer: AddressOfRecord, state: State) -> Arc<Self> {
+        Arc::new(Leg {
+            id,
+            flow: Arc::clone(flow),
+            peer,
+            state: Mutex::new(state),
+        })
+    }
+
+    /// Whether this is the pending INVITE with this Call-ID and From tag.
+    pub(crate) fn was_invited_by(&self, call_id: &str, tag: Option<&str>) -> bool {
+        matches!(&*self.state.lock(), State::Answering { call_id: own, from_tag }
+            if own.as_str() == call_id && Some(from_tag.as_str()) == tag)
+    }
+
+    /// The client's INVITE was accepted with this response; false if the leg ended meanwhile.
+    pub(crate) fn accept(&self, invite: &Request, response: &Response) -> Option<DialogId> {
+        let mut state = self.state.lock();
+        if !matches!(*state, State::Answering { .. }) {
+            return None;
+        }
+        let dialog = Dialog::uas(invite, response).ok()?;
+        let id = dialog.id().clone();
+        *state = State::Established(Box::new(dialog));
+        Some(id)
+    }
+
+    /// Our INVITE went out under this key; false if it is to be taken back at once.
+    pub(crate) fn invited(&self, key: ClientKey) -> bool {
+        match &mut *self.state.lock() {
+            State::Ringing { invite, cancelled } => {
+                *invite = Some(key);
+                !*cancelled
+            }
+            _ => false,
+        }
+    }
+
+    /// The client took our INVITE. The dialog exists in any case and its ACK is due; `wanted` says whether the session
+    /// still is, or ends with a BYE (a CANCEL crossed the answer).
+    pub(crate) fn answered(&self, invite: &Request, response: &Response) -> Option<Answered> {
+        let mut state = self.state.lock();
+        let wanted = matches!(*state, State::Ringing { cancelled: false, .. });
+        let dialog = Dialog::uac(invite, response).ok()?;
+        let ack = dialog.ack(invite.cseq().ok()?.number, &self.flow.next_via());
+        let id = dialog.id().clone();
+        *state = State::Established(Box::new(dialog));
+        Some(Answered { ack, id, wanted })
+    }
+
+    /// A request came in this dialog (RFC 3261 section 12.2.2).
+    pub(crate) fn receive(&self, request: &Request) -> Result<(), StatusCode> {
+        match &mut *self.state.lock() {
+            State::Established(dialog) => dialog
+                .receive_request(request)
+                .map_err(|_: OutOfOrder| StatusCode::SERVER_INTERNAL_ERROR),
+            _ => Err(StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST),
+        }
+    }
+
+    /// Builds a request in this dialog and sends it while the dialog is locked, so that CSeq numbers leave in order.
+    /// `None` without a dialog.
+    pub(crate) fn request<T>(&self, method: Method, send: impl FnOnce(RequestBuilder) -> T) -> Option<T> {
+        match &mut *self.state.lock() {
+            State::Established(dialog) => Some(send(dialog.request(method, &self.flow.next_via()))),
+            _ => None,
+        }
+    }
+
+    /// Ends the leg, once.
+    pub(crate) fn end(&self) -> Undo {
+        let mut state = self.state.lock();
+        match &mut *state {
+            State::Ringing { invite, cancelled } => {
+                *cancelled = true;
+                invite.clone().map_or(Undo::Nothing, Undo::Cancel)
+            }
+            State::Established(dialog) => {
+                let bye = dialog.request(Method::Bye, &self.flow.next_via());
+                let id = dialog.id().clone();
+                *state = State::Ended;
+                Undo::Bye(Box::new(bye), id)
+            }
+            State::Answering { .. } | State::Ended => {
+                *state = State::Ended;
+                Undo::Nothing
+            }
+        }
+    }
+
+    /// The other end is gone already: nothing is sent. Returns the dialog there was.
+    pub(crate) fn gone(&self) -> Option<DialogId> {
+        match std::mem::replace(&mut *self.state.lock(), State::Ended) {
+            State::Established(dialog) => Some(dialog.id().clone()),
+            _ => None,
+        }
+    }
+}
+
+/// See [`Leg::answered`].
+pub(crate) struct Answered {
+    pub(crate) ack: RequestBuilder,
+    pub(crate) id: DialogId,
+    pub(crate) wanted: bool,
+}

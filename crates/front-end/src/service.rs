@@ -1,0 +1,312 @@
+//! The front end itself: what all its connections share, and its two faces, to the transport and to the other roles.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use rpc::{
+    Deliver, EndpointAddress, Error, FailureReason, ImMcuClient, LegId, RegistrarClient, Ring, RingAnswer,
+    Signal, Target, Unregister, Which,
+};
+use sip_auth::nonce::{CheckedNonce, NonceKey};
+use sip_auth::replay::ReplayWindow;
+use sip_auth::throttle::AddressThrottle;
+use sip_core::Received;
+use sip_transport::{CloseReason, Connection, Handler, RateLimit};
+use sip_types::{Message, ParseError};
+use tokio_util::task::TaskTracker;
+
+use crate::config::FrontEndConfig;
+use crate::counters::{Counters, Refused};
+use crate::flow::{Flow, Registration};
+use crate::ids::Ids;
+use crate::leg::Leg;
+use crate::shards::Shards;
+use crate::{deliver, dispatch, method, ring, signal};
+
+/// Nonces whose use is remembered: those of five minutes of sign-ins at the admitted rate.
+const REMEMBERED_NONCES: usize = 100_000;
+
+/// Addresses whose failures and requests are counted.
+const COUNTED_ADDRESSES: usize = 65_536;
+
+/// What all connections of a front end share.
+pub(crate) struct FrontEndService {
+    pub(crate) config: FrontEndConfig,
+    pub(crate) registrar: RegistrarClient,
+    pub(crate) immcu: ImMcuClient,
+    pub(crate) counters: Counters,
+    pub(crate) ids: Ids,
+    pub(crate) nonces: NonceKey,
+    /// `targetname` of signatures, shared by all associations.
+    pub(crate) targetname: Arc<str>,
+    /// Every leg here, by the name the owner of its conversation knows.
+    pub(crate) legs: Shards<LegId, Arc<Leg>>,
+    flows: Shards<rpc::ConnectionId, Arc<Flow>>,
+    replay: Mutex<ReplayWindow>,
+    failures: Mutex<AddressThrottle>,
+    sign_ins: Mutex<RateLimit>,
+    unauthenticated: Mutex<HashMap<IpAddr, RateLimit>>,
+    tasks: TaskTracker,
+}
+
+/// A front end, to be given to the transport as its handler and to the pool as a member. Cheap to clone.
+#[derive(Clone)]
+pub struct FrontEnd(Arc<FrontEndService>);
+
+impl FrontEnd {
+    /// A front end over these roles. `nonces` is the pool's; `seed` is random and different in every process.
+    pub fn new(
+        config: FrontEndConfig,
+        registrar: RegistrarClient,
+        immcu: ImMcuClient,
+        nonces: NonceKey,
+        seed: [u8; 16],
+    ) -> Self {
+        let sign_ins = config.sign_ins_per_second;
+        FrontEnd(Arc::new(FrontEndService {
+            targetname: Arc::from(config.fqdn.as_str()),
+            config,
+            registrar,
+            immcu,
+            counters: Counters::default(),
+            ids: Ids::new(seed),
+            nonces,
+            legs: Shards::new(),
+            flows: Shards::new(),
+            replay: Mutex::new(ReplayWindow::new(REMEMBERED_NONCES)),
+            failures: Mutex::new(AddressThrottle::new(COUNTED_ADDRESSES)),
+            sign_ins: Mutex::new(RateLimit::new(sign_ins, sign_ins)),
+            unauthenticated: Mutex::default(),
+            tasks: TaskTracker::new(),
+        }))
+    }
+
+    /// What it counts.
+    pub fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+
+    /// Open connections.
+    pub fn connections(&self) -> usize {
+        self.0.flows.len()
+    }
+
+    /// Legs of sessions.
+    pub fn legs(&self) -> usize {
+        self.0.legs.len()
+    }
+
+    /// Follows the registrar's changes for as long as the front end serves: run it as a task.
+    pub async fn follow_bindings(self) {
+        self.0.follow_bindings().await;
+    }
+
+    /// Waits until every request that was accepted has its answer. Call it once no connection is accepted any more.
+    pub async fn finish(&self) {
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+}
+
+impl FrontEndService {
+    /// Runs a task that this front end owns and waits for when it stops.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    /// The connection of an endpoint, if this front end holds exactly that registration.
+    pub(crate) fn find(&self, address: &EndpointAddress) -> Option<(Arc<Flow>, Registration)> {
+        let flow = self.flows.get(&address.connection)?;
+        if flow.signed_in()?.aor != address.aor {
+            return None;
+        }
+        let registration = flow.registration(&address.endpoint, address.epoch)?;
+        Some((flow, registration))
+    }
+
+    /// Tells the owner that a leg is over.
+    pub(crate) fn leave(&self, leg: LegId) {
+        let immcu = self.immcu.clone();
+        self.spawn(async move {
+            if let Err(error) = immcu.leave(leg).await {
+                tracing::warn!(%error, "the end of a leg was not passed on");
+            }
+        });
+    }
+
+    /// Tells the owner that the caller takes an invitation back.
+    pub(crate) fn cancel(&self, leg: LegId) {
+        let immcu = self.immcu.clone();
+        self.spawn(async move {
+            if let Err(error) = immcu.cancel(leg).await {
+                tracing::warn!(%error, "a cancelled invitation was not passed on");
+            }
+        });
+    }
+
+    // === admission ===
+
+    /// Takes a token for one proof of identity.
+    pub(crate) fn admit_sign_in(&self) -> bool {
+        self.sign_ins.lock().take(Instant::now())
+    }
+
+    /// Takes a token for one request of an address that has not signed in.
+    pub(crate) fn admit_unauthenticated(&self, address: IpAddr) -> bool {
+        let now = Instant::now();
+        let per_second = self.config.unauthenticated_per_second;
+        let mut limits = self.unauthenticated.lock();
+        if limits.len() >= COUNTED_ADDRESSES {
+            limits.retain(|_, limit| !limit.is_full(now));
+        }
+        if limits.len() >= COUNTED_ADDRESSES && !limits.contains_key(&address) {
+            return false;
+        }
+        limits
+            .entry(address)
+            .or_insert_with(|| RateLimit::new(per_second, per_second))
+            .take(now)
+    }
+
+    /// Whether a proof is used for the first time.
+    pub(crate) fn first_use(&self, nonce: &CheckedNonce, nc: Option<u32>) -> bool {
+        let mut replay = self.replay.lock();
+        match nc {
+            Some(nc) => replay.accept(nonce, nc, unix_now()),
+            None => replay.accept_once(nonce, unix_now()),
+        }
+    }
+
+    /// Counts a failed proof from this address; how long its answer waits.
+    pub(crate) fn failed_from(&self, address: IpAddr) -> Duration {
+        let now = Instant::now();
+        let mut failures = self.failures.lock();
+        failures.record_failure(address, now);
+        failures.delay(address, now)
+    }
+
+    /// Seconds for Retry-After, spread so that those who come back do not come together.
+    pub(crate) fn retry_after(&self) -> u64 {
+        5 + self.ids.number() % 6
+    }
+}
+
+/// Unix seconds.
+pub(crate) fn unix_now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+/// The present time as RFC 3261 section 20.17 writes it.
+pub(crate) fn sip_date() -> String {
+    jiff::Timestamp::now()
+        .strftime("%a, %d %b %Y %H:%M:%S GMT")
+        .to_string()
+}
+
+// === the transport's side ===
+
+/// What a front end knows about one connection.
+pub struct Session(Arc<Flow>);
+
+impl Handler for FrontEnd {
+    type Session = Session;
+
+    fn accepted(&self, connection: &Arc<Connection>) -> Session {
+        let flow = Flow::new(connection, &self.0);
+        self.0.flows.insert(flow.id(), Arc::clone(&flow));
+        Session(flow)
+    }
+
+    fn message(&self, _: &Arc<Connection>, session: &mut Session, message: Message, now: Instant) {
+        let (service, flow) = (&self.0, &session.0);
+        let Some(received) = flow.receive(service, message, now) else {
+            return;
+        };
+        match received {
+            Received::Request(key, request) => dispatch::request(service, flow, key, request),
+            Received::Cancel {
+                cancel: (key, request),
+                invite,
+            } => {
+                service.counters.request_in(request.method());
+                method::cancel::handle(service, flow, &key, &request, &invite);
+            }
+            // The dialog stands since the 200; the ACK only says that the client knows.
+            Received::Ack(ack) => service.counters.request_in(ack.method()),
+            _ => {}
+        }
+    }
+
+    fn rejected(&self, _: &Arc<Connection>, _: &mut Session, error: &ParseError) {
+        tracing::debug!(%error, "message refused");
+        self.0.counters.refused(Refused::Malformed);
+    }
+
+    fn timer(&self, _: &Arc<Connection>, session: &mut Session, now: Instant) {
+        session.0.handle_timeout(&self.0, now);
+    }
+
+    fn next_timer(&self, session: &Session) -> Option<Instant> {
+        session.0.next_timeout()
+    }
+
+    fn closed(&self, _: &Arc<Connection>, session: &mut Session, reason: CloseReason) {
+        let (service, flow) = (&self.0, &session.0);
+        service.flows.remove(&flow.id());
+        let remains = flow.end();
+        tracing::debug!(connection = %flow.id(), ?reason, "connection closed");
+        for leg in remains.legs {
+            service.forget(&leg);
+            service.leave(leg.id);
+        }
+        let Some(who) = remains.signed_in else { return };
+        for registration in remains.registrations {
+            let request = Unregister {
+                aor: who.aor.clone(),
+                which: Which::Connection(registration.endpoint, registration.epoch),
+                order: None,
+            };
+            let registrar = service.registrar.clone();
+            service.spawn(async move {
+                if let Err(error) = registrar.unregister(request).await {
+                    tracing::warn!(%error, "the binding of a closed connection stays until it expires");
+                }
+            });
+        }
+    }
+}
+
+// === the other roles' side ===
+
+#[async_trait]
+impl rpc::FrontEnd for FrontEnd {
+    async fn deliver(&self, deliver: Deliver) -> Result<Vec<Result<(), FailureReason>>, Error> {
+        Ok(deliver::deliver(&self.0, &deliver).await)
+    }
+
+    async fn ring(&self, ring: Ring) -> Result<Result<RingAnswer, FailureReason>, Error> {
+        Ok(ring::ring(&self.0, ring).await)
+    }
+
+    async fn stop_ringing(&self, leg: LegId) -> Result<(), Error> {
+        self.end_leg(leg).await
+    }
+
+    async fn end_leg(&self, leg: LegId) -> Result<(), Error> {
+        if let Some(leg) = self.0.legs.get(&leg) {
+            self.0.undo(&leg);
+        }
+        Ok(())
+    }
+
+    async fn signal(&self, signal: Signal, targets: Vec<Target>) -> Result<(), Error> {
+        signal::signal(&self.0, &signal, &targets);
+        Ok(())
+    }
+}

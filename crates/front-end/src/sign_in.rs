@@ -1,0 +1,357 @@
+//! Authentication: the challenge a client can cope with, and the proof it brings to the registrar.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rpc::{Authenticate, Identity, Proof, Refusal};
+use sip_auth::challenge::{self, Challenge, ClientHints};
+use sip_auth::digest::{self, Algorithm, DigestCredentials, Form};
+use sip_auth::nonce::{CheckedNonce, ConnectionClass, NonceFault, NonceScope, ReturnedOn};
+use sip_auth::ntlm::{CHALLENGE_LIFETIME, ChallengeMessage, SessionKey, TargetNames};
+use sip_auth::signature::{self, NtlmAuthorization, ProtocolVersion, SecurityAssociation};
+use sip_core::ServerKey;
+use sip_types::{AddressOfRecord, HeaderName, Method, Request, SipStr, StatusCode};
+
+use crate::counters::Refused;
+use crate::flow::{Flow, SignedIn};
+use crate::service::{FrontEndService, sip_date, unix_now};
+use crate::{client, dispatch, identity};
+
+/// A challenge of ours that waits for its answer on one connection.
+pub(crate) struct PendingNtlm {
+    opaque: String,
+    server_challenge: [u8; 8],
+    issued: Instant,
+}
+
+/// A request that is being authenticated.
+struct Attempt {
+    service: Arc<FrontEndService>,
+    flow: Arc<Flow>,
+    key: ServerKey,
+    request: Request,
+    claimed: AddressOfRecord,
+}
+
+/// What the proof is for, beyond the registrar's verdict.
+enum Scheme {
+    /// The nonce, and whether the proof counts or only earns `stale=true`.
+    Digest {
+        nonce: Result<CheckedNonce, NonceFault>,
+        nc: Option<u32>,
+    },
+    /// The association that begins if the proof is right.
+    Ntlm {
+        opaque: String,
+        version: ProtocolVersion,
+    },
+}
+
+/// A request on a connection nobody has signed in on: challenge it, or verify the proof it carries.
+pub(crate) fn begin(service: &Arc<FrontEndService>, flow: &Arc<Flow>, key: ServerKey, request: Request) {
+    let claimed = match identity::claimed(&request) {
+        Ok(claimed) => claimed,
+        Err(denied) => {
+            service.counters.refused(denied.why);
+            let response = request.reply(denied.status).to_tag(&service.ids.tag()).build();
+            return flow.respond(service, &key, response);
+        }
+    };
+    let attempt = Attempt {
+        service: Arc::clone(service),
+        flow: Arc::clone(flow),
+        key,
+        request,
+        claimed,
+    };
+    let offered = attempt.offered();
+    let authorization = attempt
+        .request
+        .headers()
+        .get_all(&HeaderName::Authorization)
+        .find(|value| {
+            let scheme = sip_auth::scheme(value);
+            scheme.eq_ignore_ascii_case("Digest")
+                || (scheme.eq_ignore_ascii_case("NTLM") && offered.contains(&Challenge::Ntlm))
+        });
+    match authorization {
+        None => attempt.challenge(false),
+        Some(value) if sip_auth::scheme(&value).eq_ignore_ascii_case("Digest") => {
+            attempt.digest(&value, &offered)
+        }
+        Some(value) => attempt.ntlm(&value),
+    }
+}
+
+impl Attempt {
+    fn offered(&self) -> Vec<Challenge> {
+        let headers = self.request.headers();
+        let user_agent = headers.get(&HeaderName::UserAgent);
+        let supported: Vec<SipStr> = headers.get_all(&HeaderName::Supported).collect();
+        let supported = supported.iter().map(SipStr::as_str).collect::<Vec<_>>().join(",");
+        let hints = ClientHints {
+            user_agent: user_agent.as_deref(),
+            has_epid: client::epid(&self.request).is_some(),
+            supported: &supported,
+            over_tls: self.flow.is_tls(),
+            at_edge: false,
+        };
+        challenge::choose(&hints, self.service.config.offer)
+    }
+
+    fn scope(&self) -> NonceScope<'_> {
+        let class = if self.flow.is_tls() {
+            ConnectionClass::Tls
+        } else {
+            ConnectionClass::ClearText
+        };
+        NonceScope {
+            realm: self.service.config.realm(),
+            class,
+            issuer: self.service.config.member.as_str(),
+        }
+    }
+
+    // === answers ===
+
+    /// 401 with what this client can cope with.
+    fn challenge(&self, stale: bool) {
+        let realm = self.service.config.realm();
+        let mut reply = self
+            .request
+            .reply(StatusCode::UNAUTHORIZED)
+            .to_tag(&self.service.ids.tag());
+        let nonce =
+            self.service
+                .nonces
+                .issue(unix_now(), self.service.ids.number().to_le_bytes(), self.scope());
+        for offered in self.offered() {
+            let value = match offered {
+                Challenge::DigestMd5 => digest::www_authenticate(Algorithm::Md5, realm, &nonce, stale),
+                Challenge::DigestSha256 => digest::www_authenticate(Algorithm::Sha256, realm, &nonce, stale),
+                Challenge::Ntlm => signature::www_authenticate(NTLM_REALM, &self.service.config.fqdn),
+            };
+            reply = reply.header(HeaderName::WwwAuthenticate, value);
+        }
+        self.flow.remember_nonce(nonce);
+        let response = reply.header(HeaderName::Date, sip_date()).build();
+        self.flow.respond(&self.service, &self.key, response);
+    }
+
+    /// 503 while too many sign in at once.
+    fn overloaded(&self) {
+        self.service.counters.refused(Refused::SignInRate);
+        let response = self
+            .request
+            .reply(StatusCode::SERVICE_UNAVAILABLE)
+            .to_tag(&self.service.ids.tag())
+            .header(HeaderName::RetryAfter, self.service.retry_after())
+            .build();
+        self.flow.respond(&self.service, &self.key, response);
+    }
+
+    // === Digest ===
+
+    fn digest(self, value: &SipStr, offered: &[Challenge]) {
+        let Ok(credentials) = DigestCredentials::parse(value) else {
+            return self.challenge(false);
+        };
+        let wanted = match credentials.algorithm {
+            Algorithm::Md5 => Challenge::DigestMd5,
+            Algorithm::Sha256 => Challenge::DigestSha256,
+        };
+        // RFC 7616 section 3.4.6: the digest URI is the Request-URI, and what was not offered does not count.
+        if !offered.contains(&wanted) || !credentials.uri_is(self.request.uri()) {
+            return self.challenge(false);
+        }
+        let returned = if self.flow.knows_nonce(&credentials.nonce) {
+            ReturnedOn::SameConnection
+        } else {
+            ReturnedOn::OtherConnection
+        };
+        let nonce = self
+            .service
+            .nonces
+            .check(&credentials.nonce, unix_now(), self.scope(), returned);
+        if matches!(nonce, Err(NonceFault::Malformed | NonceFault::Forged)) {
+            return self.challenge(false);
+        }
+        let nc = match credentials.form {
+            Form::Rfc2069 => None,
+            _ => credentials.nonce_count(),
+        };
+        let proof = Proof::Digest {
+            credentials: value.detach(),
+            method: self.request.method().clone(),
+            realm: SipStr::copy_from(self.service.config.realm()),
+        };
+        self.verify(proof, Scheme::Digest { nonce, nc });
+    }
+
+    // === NTLM ===
+
+    fn ntlm(self, value: &SipStr) {
+        let Ok(authorization) = NtlmAuthorization::parse(value) else {
+            return self.challenge(false);
+        };
+        match authorization.token {
+            // A signature of an association this connection no longer has.
+            None => self.challenge(false),
+            Some(token) if token.is_empty() => self.ntlm_challenge(),
+            Some(token) => {
+                let pending = self.flow.take_pending_ntlm().filter(|pending| {
+                    authorization.opaque == Some(pending.opaque.as_str())
+                        && pending.issued.elapsed() < Duration::from_secs(CHALLENGE_LIFETIME)
+                });
+                let Some(pending) = pending else {
+                    return self.challenge(false);
+                };
+                let version = authorization.version;
+                let proof = Proof::Ntlm {
+                    server_challenge: pending.server_challenge,
+                    authenticate: token,
+                };
+                self.verify(
+                    proof,
+                    Scheme::Ntlm {
+                        opaque: pending.opaque,
+                        version,
+                    },
+                );
+            }
+        }
+    }
+
+    /// 401 with the CHALLENGE message, under a name for the association that may follow.
+    fn ntlm_challenge(&self) {
+        let mut server_challenge = [0; 8];
+        if let Err(error) = getrandom::fill(&mut server_challenge) {
+            tracing::error!(%error, "no randomness for a challenge");
+            return self.overloaded();
+        }
+        let fqdn = &self.service.config.fqdn;
+        let opaque = self.service.ids.tag();
+        let message = ChallengeMessage::new(server_challenge, &TargetNames::from_fqdn(fqdn), unix_now());
+        let value = signature::www_authenticate_token(&opaque, message.as_bytes(), NTLM_REALM, fqdn);
+        self.flow.set_pending_ntlm(PendingNtlm {
+            opaque,
+            server_challenge,
+            issued: Instant::now(),
+        });
+        let response = self
+            .request
+            .reply(StatusCode::UNAUTHORIZED)
+            .to_tag(&self.service.ids.tag())
+            .header(HeaderName::WwwAuthenticate, value)
+            .header(HeaderName::Date, sip_date())
+            .build();
+        self.flow.respond(&self.service, &self.key, response);
+    }
+
+    // === the verdict ===
+
+    fn verify(self, proof: Proof, scheme: Scheme) {
+        // A sign-in token is needed before any password work (reliability: overload).
+        if !self.service.admit_sign_in() {
+            return self.overloaded();
+        }
+        let service = Arc::clone(&self.service);
+        let request = Authenticate {
+            claimed: self.claimed.clone(),
+            proof,
+            peer: self.flow.peer(),
+        };
+        service.spawn(async move {
+            match self.service.registrar.authenticate(request).await {
+                Ok(Ok(identity)) => self.accept(identity, scheme).await,
+                Ok(Err(refusal)) => self.refuse(&refusal).await,
+                Err(error) => {
+                    tracing::warn!(%error, "the registrar cannot authenticate");
+                    self.overloaded();
+                }
+            }
+        });
+    }
+
+    async fn accept(self, identity: Identity, scheme: Scheme) {
+        let association = match scheme {
+            Scheme::Digest { nonce: Err(_), .. } => return self.challenge(true),
+            Scheme::Digest { nonce: Ok(nonce), nc } => {
+                if !self.service.first_use(&nonce, nc) {
+                    return self.refuse(&REPLAYED).await;
+                }
+                None
+            }
+            Scheme::Ntlm { opaque, version } => match self.associate(&identity, &opaque, version) {
+                Some(association) => Some(association),
+                None => return self.refuse(&UNSIGNED).await,
+            },
+        };
+        let who = Arc::new(SignedIn {
+            aor: identity.aor,
+            display_name: identity.display_name,
+        });
+        tracing::debug!(user = %telemetry::user(who.aor.as_str()), connection = %self.flow.id(), "signed in");
+        self.flow.sign_in(Arc::clone(&who), association);
+        dispatch::resume(self.service, self.flow, self.key, self.request, who);
+    }
+
+    /// Begins the association; under version 4 the REGISTER that proved the password is signed already.
+    fn associate(
+        &self,
+        identity: &Identity,
+        opaque: &str,
+        version: ProtocolVersion,
+    ) -> Option<SecurityAssociation> {
+        let key = SessionKey::from_bytes(identity.session_key.as_ref()?.0);
+        let targetname = Arc::clone(&self.service.targetname);
+        let mut association =
+            SecurityAssociation::new(opaque, Arc::from(NTLM_REALM), targetname, version, &key);
+        if version.signs_sign_in() {
+            crate::signing::verify(&mut association, self.request.headers(), None).ok()?;
+        }
+        Some(association)
+    }
+
+    /// 401 again, later for those who guess.
+    async fn refuse(self, refusal: &Refusal) {
+        tracing::info!(
+            user = %telemetry::user(self.claimed.as_str()),
+            reason = refusal.reason,
+            method = %self.request.method(),
+            "sign-in refused"
+        );
+        let delay = refusal.delay.max(self.service.failed_from(self.flow.peer()));
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        self.challenge(false);
+    }
+}
+
+/// The realm of signing schemes: a free text that enters every signature.
+const NTLM_REALM: &str = "SIP Communications Service";
+
+const REPLAYED: Refusal = Refusal {
+    reason: "replayed",
+    delay: Duration::ZERO,
+};
+const UNSIGNED: Refusal = Refusal {
+    reason: "unsigned",
+    delay: Duration::ZERO,
+};
+
+/// Answers a request whose signature is missing or wrong: Lync-family clients sign it (again) and repeat it.
+pub(crate) fn challenge_unsigned(service: &FrontEndService, flow: &Flow, key: &ServerKey, request: &Request) {
+    debug_assert!(*request.method() != Method::Ack, "an ACK is never answered");
+    let response = request
+        .reply(StatusCode::UNAUTHORIZED)
+        .to_tag(&service.ids.tag())
+        .header(
+            HeaderName::WwwAuthenticate,
+            signature::www_authenticate(NTLM_REALM, &service.config.fqdn),
+        )
+        .header(HeaderName::Date, sip_date())
+        .build();
+    flow.respond(service, key, response);
+}

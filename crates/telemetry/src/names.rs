@@ -74,12 +74,16 @@ metrics! {
     CONNECTIONS_ACTIVE = gauge("portico_connection_active", "Open client connections, by listener.");
     CONNECTIONS_ACCEPTED = counter("portico_connection_accepted_total", "Client connections accepted, by listener.");
     CONNECTIONS_CLOSED = counter("portico_connection_closed_total", "Client connections closed, by reason.");
-    TLS_HANDSHAKE_DURATION = histogram("portico_tls_handshake_duration_seconds", "Time a TLS handshake took.");
+    TLS_HANDSHAKES = counter("portico_tls_handshake_total", "TLS handshakes that finished.");
     TLS_HANDSHAKES_FAILED = counter("portico_tls_handshake_failed_total", "TLS handshakes that did not finish.");
     TLS_CERTIFICATE_REMAINING = gauge(
         "portico_tls_certificate_remaining_seconds",
         "Seconds until the certificate in use expires; negative once it has."
     );
+    TRANSPORT_BYTES_IN = counter("portico_transport_read_bytes_total", "Bytes read from client sockets.");
+    TRANSPORT_BYTES_OUT = counter("portico_transport_written_bytes_total", "Bytes written to client sockets.");
+    TRANSPORT_READS = counter("portico_transport_reads_total", "System calls that read from a client socket.");
+    TRANSPORT_WRITES = counter("portico_transport_writes_total", "System calls that wrote to a client socket.");
     LIMIT_HITS = counter("portico_limit_hits_total", "Refusals because a limit was reached, by limit.");
 
     SIP_REQUESTS = counter("portico_sip_requests_total", "SIP requests, by method and direction.");
@@ -89,6 +93,16 @@ metrics! {
         "Time from the request to its final response, by method."
     );
     SIP_PARSE_ERRORS = counter("portico_sip_parse_errors_total", "Messages refused because they could not be read.");
+    SIP_FRAMING_ERRORS = counter(
+        "portico_sip_framing_errors_total",
+        "Streams given up because the end of a message was in doubt, by reason."
+    );
+    SIP_REFUSALS = counter("portico_sip_refusals_total", "Requests refused before any role saw them, by reason.");
+    SIP_DUPLICATE_DELIVERIES = counter(
+        "portico_sip_duplicate_deliveries_total",
+        "Messages an endpoint already had, answered with the recorded outcome."
+    );
+    HEALTH_PROBES = counter("portico_health_probes_total", "OPTIONS requests answered without a sign-in.");
     SIP_TRANSACTIONS_ACTIVE = gauge("portico_sip_transaction_active", "SIP transactions without a final answer yet.");
     SIP_TRANSACTION_TIMEOUTS = counter(
         "portico_sip_transaction_timeouts_total",

@@ -21,9 +21,14 @@ macro_rules! methods {
             /// # Errors
             /// `None` if `name` is not a token.
             pub fn parse(name: &SipStr) -> Option<Self> {
-                match name.bytes().as_ref() {
-                    $(bytes if bytes == $text.as_bytes() => Some(Self::$variant),)+
-                    _ if is_token(name) => Some(Self::Other(name.clone())),
+                Self::parse_in(name, name)
+            }
+
+            /// The same for `name`, which is a piece of `owner`.
+            pub(crate) fn parse_in(owner: &SipStr, name: &str) -> Option<Self> {
+                match name {
+                    $($text => Some(Self::$variant),)+
+                    _ if is_token(name) => Some(Self::Other(owner.slice_of(name))),
                     _ => None,
                 }
             }

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use crate::params::Params;
-use crate::syntax::{SyntaxError, is_token_byte, quote, quoted_end, split_at, starts_quoted, trim, unquote};
+use crate::syntax::{
+    SyntaxError, is_blank, is_token_byte, quote, quoted_end, split_at, starts_quoted, trim, unquote,
+};
 use crate::text::SipStr;
 use crate::uri::Uri;
 
@@ -49,66 +51,84 @@ impl NameAddr {
     /// Unbalanced quotes or brackets, a display name that is neither quoted nor made of tokens, blanks inside the
     /// brackets, a malformed URI or parameter list, and a URI with headers but without brackets (RFC 3261 section 20.10).
     pub fn parse(value: &SipStr) -> Result<Self, SyntaxError> {
-        let text = trim(value);
+        let parts = Parts::of(trim(value))?;
+        Ok(Self {
+            display_name: match parts.name {
+                // Without quotes there is nothing to undo.
+                name if starts_quoted(name) => unquote(&value.slice_of(name)).filter(|name| !name.is_empty()),
+                "" => None,
+                name => Some(value.slice_of(name)),
+            },
+            uri: Uri::parse_in(value, parts.uri)?,
+            params: Params::parse_in(value, parts.params)?,
+        })
+    }
+}
+
+/// The pieces of an address, not looked into.
+pub(crate) struct Parts<'a> {
+    /// The display name, with its quotes.
+    name: &'a str,
+    uri: &'a str,
+    /// With the first semicolon.
+    pub(crate) params: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    /// Cuts a trimmed value.
+    pub(crate) fn of(text: &'a str) -> Result<Self, SyntaxError> {
         if starts_quoted(text) {
             let end = quoted_end(text).ok_or(SyntaxError("unterminated quoted string"))?;
             let (name, rest) = split_at(text, end);
-            let name = unquote(&value.slice_of(name)).filter(|name| !name.is_empty());
             let rest = trim(rest)
                 .strip_prefix('<')
                 .ok_or(SyntaxError("no address after the display name"))?;
-            return Self::after_bracket(value, name, rest);
+            return Self::after_bracket(name, rest);
         }
         // A token display name has no colon, a URI has one: whichever comes first tells the form.
         match memchr::memchr2(b'<', b':', text.as_bytes()) {
             Some(at) if text.as_bytes().get(at) == Some(&b'<') => {
                 let (name, rest) = split_at(text, at);
-                let name = token_name(value, trim(name))?;
-                Self::after_bracket(value, name, rest.get(1..).unwrap_or_default())
+                let name = trim(name);
+                if !is_token_name(name) {
+                    return Err(SyntaxError("display name needs quotes"));
+                }
+                Self::after_bracket(name, rest.get(1..).unwrap_or_default())
             }
-            Some(_) => Self::without_brackets(value, text),
+            Some(_) => Self::without_brackets(text),
             None => Err(SyntaxError("no address")),
         }
     }
 
-    fn after_bracket(value: &SipStr, display_name: Option<SipStr>, rest: &str) -> Result<Self, SyntaxError> {
-        let end = memchr::memchr(b'>', rest.as_bytes()).ok_or(SyntaxError("unterminated angle bracket"))?;
-        let (uri, tail) = split_at(rest, end);
-        let tail = trim(tail.get(1..).unwrap_or_default());
-        if !tail.is_empty() && !tail.starts_with(';') {
+    fn after_bracket(name: &'a str, rest: &'a str) -> Result<Self, SyntaxError> {
+        let (uri, params) =
+            crate::syntax::cut(rest, b'>').ok_or(SyntaxError("unterminated angle bracket"))?;
+        let params = trim(params);
+        if !params.is_empty() && !params.starts_with(';') {
             return Err(SyntaxError("text after the address"));
         }
-        Ok(Self {
-            display_name,
-            uri: Uri::parse(&value.slice_of(uri))?,
-            params: Params::parse(&value.slice_of(tail))?,
-        })
+        Ok(Self { name, uri, params })
     }
 
-    fn without_brackets(value: &SipStr, text: &str) -> Result<Self, SyntaxError> {
+    fn without_brackets(text: &'a str) -> Result<Self, SyntaxError> {
         let end = memchr::memchr(b';', text.as_bytes()).unwrap_or(text.len());
-        let (uri, tail) = split_at(text, end);
+        let (uri, params) = split_at(text, end);
         if memchr::memchr2(b'?', b',', uri.as_bytes()).is_some() {
             return Err(SyntaxError("address with headers or comma needs angle brackets"));
         }
         Ok(Self {
-            display_name: None,
-            uri: Uri::parse(&value.slice_of(trim(uri)))?,
-            params: Params::parse(&value.slice_of(tail))?,
+            name: "",
+            uri: trim(uri),
+            params,
         })
     }
 }
 
 /// A display name of tokens and blanks. Letters beyond ASCII are let through: clients write them unquoted, and
 /// they can not be taken for a separator.
-fn token_name(value: &SipStr, name: &str) -> Result<Option<SipStr>, SyntaxError> {
-    let plain = name
-        .bytes()
-        .all(|byte| is_token_byte(byte) || byte == b' ' || byte == b'\t' || byte >= 0x80);
-    if !plain {
-        return Err(SyntaxError("display name needs quotes"));
-    }
-    Ok((!name.is_empty()).then(|| value.slice_of(name)))
+fn is_token_name(name: &str) -> bool {
+    name.bytes()
+        .all(|byte| is_token_byte(byte) || is_blank(byte) || byte >= 0x80)
 }
 
 impl fmt::Display for NameAddr {

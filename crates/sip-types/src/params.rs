@@ -49,28 +49,21 @@ impl Params {
     /// Empty parameters, names that are no tokens, unterminated quotes, and more than
     /// [`limits::PARAMETERS`] of them.
     pub fn parse(text: &SipStr) -> Result<Self, SyntaxError> {
-        let mut rest = trim(text);
-        rest = rest.strip_prefix(';').unwrap_or(rest);
-        let raw = text.slice_of(trim(rest));
-        if raw.is_empty() {
-            return if trim(text).is_empty() {
-                Ok(Self::new())
-            } else {
-                Err(SyntaxError("empty parameter"))
-            };
+        Self::parse_in(text, text)
+    }
+
+    /// The same for `text`, which is a piece of `owner`.
+    pub(crate) fn parse_in(owner: &SipStr, text: &str) -> Result<Self, SyntaxError> {
+        Ok(Self {
+            raw: owner.slice_of(checked(text)?),
+        })
+    }
+
+    /// The same for a piece of a list that was parsed before.
+    pub(crate) fn parsed_before(owner: &SipStr, text: &str) -> Self {
+        Self {
+            raw: owner.slice_of(text.strip_prefix(';').unwrap_or(text)),
         }
-        let mut count = 0usize;
-        let mut rest = Some(raw.as_str());
-        while let Some(list) = rest {
-            let (one, tail) = next_param(list);
-            check_param(one)?;
-            count = count.saturating_add(1);
-            rest = tail;
-        }
-        if count > limits::PARAMETERS {
-            return Err(SyntaxError("too many parameters"));
-        }
-        Ok(Self { raw })
     }
 
     /// Whether there are none.
@@ -85,28 +78,34 @@ impl Params {
 
     /// All parameters in order: name and value as received (quotes included, empty if there is no value).
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        let mut rest = (!self.raw.is_empty()).then_some(self.raw.as_str());
-        std::iter::from_fn(move || {
-            let (one, tail) = next_param(rest?);
-            rest = tail;
-            Some(name_and_value(one))
-        })
+        each(&self.raw)
     }
 
     /// The value of `name`.
     pub fn get(&self, name: &str) -> Option<ParamValue> {
-        let (_, value) = self.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
-        Some(ParamValue(self.raw.slice_of(value)))
+        Some(ParamValue(self.raw.slice_of(self.find(name)?)))
     }
 
     /// The value of `name` without quotes: what most callers want.
     pub fn text(&self, name: &str) -> Option<SipStr> {
-        self.get(name).map(|value| value.text())
+        let value = self.find(name)?;
+        let raw = self.raw.slice_of(value);
+        Some(if starts_quoted(value) {
+            unquote(&raw).unwrap_or(raw)
+        } else {
+            raw
+        })
     }
 
     /// Whether `name` is there, with or without a value.
     pub fn has(&self, name: &str) -> bool {
-        self.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
+        self.find(name).is_some()
+    }
+
+    fn find(&self, name: &str) -> Option<&str> {
+        self.iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
     }
 
     /// The same list with `name` set to `value`: replaced in place, else added at the end.
@@ -181,6 +180,43 @@ impl fmt::Display for Params {
         }
         Ok(())
     }
+}
+
+/// Checks the list in `text` and gives it without blanks and semicolon before it.
+pub(crate) fn checked(text: &str) -> Result<&str, SyntaxError> {
+    let text = trim(text);
+    let list = trim(text.strip_prefix(';').unwrap_or(text));
+    if list.is_empty() {
+        return if text.is_empty() {
+            Ok(list)
+        } else {
+            Err(SyntaxError("empty parameter"))
+        };
+    }
+    let mut count = 0usize;
+    let mut rest = Some(list);
+    while let Some(list) = rest {
+        let (one, tail) = next_param(list);
+        check_param(one)?;
+        count = count.saturating_add(1);
+        rest = tail;
+    }
+    if count > limits::PARAMETERS {
+        Err(SyntaxError("too many parameters"))
+    } else {
+        Ok(list)
+    }
+}
+
+/// The parameters of a list that was checked: names and raw values.
+pub(crate) fn each(list: &str) -> impl Iterator<Item = (&str, &str)> {
+    let list = list.strip_prefix(';').unwrap_or(list);
+    let mut rest = (!list.is_empty()).then_some(list);
+    std::iter::from_fn(move || {
+        let (one, tail) = next_param(rest?);
+        rest = tail;
+        Some(name_and_value(one))
+    })
 }
 
 /// The first parameter of a list, and the rest behind its semicolon.

@@ -7,26 +7,26 @@ use std::hash::{Hash, Hasher};
 use std::ops::{Deref, Range};
 
 use bytes::Bytes;
+use bytestring::ByteString;
 
 /// An immutable UTF-8 string that shares its buffer with the message it came from.
 ///
 /// Cloning and slicing count a reference and copy nothing. A `SipStr` therefore keeps the whole buffer
 /// alive: use [`SipStr::detach`] for what outlives its message by far (a registration, a cache key).
 ///
-/// Invariant: the bytes are valid UTF-8; every constructor checks or inherits it. Without unsafe code the
-/// check is repeated when the text is read, which for the short ASCII values of SIP costs a few nanoseconds.
+/// The bytes are checked to be UTF-8 once, when the buffer is taken over; reading a slice costs nothing.
 #[derive(Clone, Default)]
-pub struct SipStr(Bytes);
+pub struct SipStr(ByteString);
 
 impl SipStr {
     /// Wraps a literal; no allocation.
     pub const fn from_static(text: &'static str) -> Self {
-        Self(Bytes::from_static(text.as_bytes()))
+        Self(ByteString::from_static(text))
     }
 
     /// Copies `text` into a buffer of its own.
     pub fn copy_from(text: &str) -> Self {
-        Self(Bytes::copy_from_slice(text.as_bytes()))
+        Self(ByteString::from(text))
     }
 
     /// Takes over a buffer.
@@ -34,19 +34,17 @@ impl SipStr {
     /// # Errors
     /// When the bytes are not UTF-8.
     pub fn from_utf8(bytes: Bytes) -> Result<Self, std::str::Utf8Error> {
-        std::str::from_utf8(&bytes)?;
-        Ok(Self(bytes))
+        ByteString::try_from(bytes).map(Self)
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        // The invariant makes the default unreachable.
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        &self.0
     }
 
     /// The underlying buffer.
     pub fn bytes(&self) -> &Bytes {
-        &self.0
+        self.0.as_bytes()
     }
 
     /// Length in bytes.
@@ -63,10 +61,10 @@ impl SipStr {
     ///
     /// A range that is out of bounds or that cuts a character gives the empty string: this function never panics.
     pub fn slice(&self, range: Range<usize>) -> SipStr {
-        if range.start >= range.end || !self.is_boundary(range.start) || !self.is_boundary(range.end) {
-            return SipStr::default();
+        match self.as_str().get(range) {
+            Some(part) if !part.is_empty() => Self(self.0.slice_ref(part)),
+            _ => SipStr::default(),
         }
-        Self(self.0.slice(range))
     }
 
     /// `part` as a `SipStr`: shares the buffer when `part` is a piece of this text, else copies.
@@ -74,25 +72,16 @@ impl SipStr {
         if part.is_empty() {
             return SipStr::default();
         }
-        let offset = (part.as_ptr() as usize).checked_sub(self.0.as_ptr() as usize);
-        let range = offset.and_then(|start| Some(start..start.checked_add(part.len())?));
-        match range {
-            Some(range) if range.end <= self.0.len() => Self(self.0.slice(range)),
+        let offset = (part.as_ptr() as usize).checked_sub(self.as_str().as_ptr() as usize);
+        match offset.and_then(|start| start.checked_add(part.len())) {
+            Some(end) if end <= self.len() => Self(self.0.slice_ref(part)),
             _ => SipStr::copy_from(part),
         }
     }
 
     /// The same text in a buffer of its own, so that a message's buffer can be freed.
     pub fn detach(&self) -> SipStr {
-        Self(Bytes::copy_from_slice(&self.0))
-    }
-
-    fn is_boundary(&self, position: usize) -> bool {
-        match self.0.get(position) {
-            // Continuation bytes are 0b10xxxxxx.
-            Some(byte) => byte & 0xc0 != 0x80,
-            None => position == self.0.len(),
-        }
+        Self::copy_from(self)
     }
 }
 
@@ -125,7 +114,7 @@ impl From<&'static str> for SipStr {
 
 impl From<String> for SipStr {
     fn from(text: String) -> Self {
-        Self(Bytes::from(text.into_bytes()))
+        Self(ByteString::from(text))
     }
 }
 
@@ -148,7 +137,7 @@ impl From<Cow<'_, str>> for SipStr {
 
 impl PartialEq for SipStr {
     fn eq(&self, other: &Self) -> bool {
-        self.0 == other.0
+        self.as_str() == other.as_str()
     }
 }
 
@@ -156,13 +145,13 @@ impl Eq for SipStr {}
 
 impl PartialEq<str> for SipStr {
     fn eq(&self, other: &str) -> bool {
-        self.0.as_ref() == other.as_bytes()
+        self.as_str() == other
     }
 }
 
 impl PartialEq<&str> for SipStr {
     fn eq(&self, other: &&str) -> bool {
-        self.0.as_ref() == other.as_bytes()
+        self.as_str() == *other
     }
 }
 
@@ -174,8 +163,7 @@ impl PartialOrd for SipStr {
 
 impl Ord for SipStr {
     fn cmp(&self, other: &Self) -> Ordering {
-        // UTF-8 orders like its code points, so this agrees with `str`.
-        self.0.as_ref().cmp(other.0.as_ref())
+        self.as_str().cmp(other.as_str())
     }
 }
 

@@ -5,7 +5,6 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::name::{OTHER, by_id};
@@ -53,21 +52,18 @@ impl Field {
 /// one space (RFC 3261 section 7.3.1). Cloning counts two references.
 #[derive(Clone)]
 pub struct Headers {
-    head: Bytes,
+    head: SipStr,
     index: Arc<Index>,
 }
 
 impl Headers {
-    /// `head` must be valid UTF-8 and `index` made for it.
-    pub(crate) fn new(head: Bytes, index: Index) -> Self {
-        Self {
-            head,
-            index: Arc::new(index),
-        }
+    /// `index` must have been made for `head`.
+    pub(crate) fn new(head: SipStr, index: Arc<Index>) -> Self {
+        Self { head, index }
     }
 
     /// The whole head: start line, fields, empty line.
-    pub(crate) fn head(&self) -> &Bytes {
+    pub(crate) fn head(&self) -> &SipStr {
         &self.head
     }
 
@@ -191,7 +187,7 @@ impl Headers {
 
     fn has_name(&self, field: &Field, name: &HeaderName) -> bool {
         let raw = self.head.get(field.name_range()).unwrap_or_default();
-        raw.eq_ignore_ascii_case(name.as_str().as_bytes())
+        raw.eq_ignore_ascii_case(name.as_str())
     }
 
     fn name(&self, field: &Field) -> HeaderName {
@@ -199,11 +195,11 @@ impl Headers {
     }
 
     fn verbatim_name(&self, field: &Field) -> SipStr {
-        piece(&self.head, field.name_range())
+        self.head.slice(field.name_range())
     }
 
     pub(crate) fn value(&self, field: &Field) -> SipStr {
-        let value = piece(&self.head, field.value_range());
+        let value = self.head.slice(field.value_range());
         if !field.folded {
             return value;
         }
@@ -212,15 +208,6 @@ impl Headers {
             Cow::Owned(plain) => plain.into(),
         }
     }
-}
-
-/// A piece of the head as text. Names and values are cut at ASCII characters of a head that was checked whole, so
-/// neither default is ever seen.
-pub(crate) fn piece(head: &Bytes, range: Range<usize>) -> SipStr {
-    if range.start >= range.end || range.end > head.len() {
-        return SipStr::default();
-    }
-    SipStr::from_utf8(head.slice(range)).unwrap_or_default()
 }
 
 /// Replaces each line end and the blanks around it by one space.
@@ -258,6 +245,8 @@ impl fmt::Debug for Headers {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::header::typed::{CallId, Supported};
     use crate::message::Message;
@@ -276,7 +265,7 @@ mod tests {
         let name = HeaderName::parse(&"X-one".into()).unwrap();
         let values: Vec<_> = all.get_all(&name).collect();
         assert_eq!(values, ["first", "second"]);
-        let start = all.head().as_ptr() as usize;
+        let start = all.head().bytes().as_ptr() as usize;
         assert!((start..start + all.head().len()).contains(&(values[0].bytes().as_ptr() as usize)));
         assert_eq!(all.get(&HeaderName::Via).unwrap(), "SIP/2.0/TCP h");
         assert_eq!(all.count(&name), 2);

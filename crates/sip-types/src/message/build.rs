@@ -8,7 +8,6 @@ use super::writer::HeadWriter;
 use super::{Request, Response, Version};
 use crate::header::{HeaderName, Headers, TypedHeader};
 use crate::method::Method;
-use crate::name_addr::NameAddr;
 use crate::status::StatusCode;
 use crate::syntax::is_token;
 use crate::text::SipStr;
@@ -87,7 +86,7 @@ impl RequestBuilder {
     pub fn build(self) -> Request {
         let headers = self.head.finish(self.body.len());
         let start = self.method.as_str().len().saturating_add(1);
-        let uri = crate::header::fields::piece(headers.head(), start..start.saturating_add(self.uri.len()));
+        let uri = headers.head().slice(start..start.saturating_add(self.uri.len()));
         Request {
             method: self.method,
             uri,
@@ -149,8 +148,16 @@ impl ResponseBuilder {
 
     /// Adds a tag to the To header, unless it has one or does not parse (RFC 3261 section 8.2.6.2).
     pub fn to_tag(mut self, tag: &str) -> Self {
-        let to = self.head.value(&HeaderName::To).map(SipStr::copy_from);
-        let untagged = to.is_some_and(|to| NameAddr::parse(&to).is_ok_and(|to| to.tag().is_none()));
+        let tags = |value| {
+            let parts = crate::name_addr::Parts::of(value).ok()?;
+            let list = crate::params::checked(parts.params).ok()?;
+            Some(
+                crate::params::each(list)
+                    .filter(|(name, _)| name.eq_ignore_ascii_case("tag"))
+                    .count(),
+            )
+        };
+        let untagged = self.head.value(&HeaderName::To).and_then(tags) == Some(0);
         if untagged && is_token(tag) {
             self.head.append_to(&HeaderName::To, &format!(";tag={tag}"));
         }

@@ -79,7 +79,7 @@ impl Message {
 
     /// The serialised head, from the start line to the empty line.
     pub fn head(&self) -> &Bytes {
-        self.headers().head()
+        self.headers().head().bytes()
     }
 
     /// The body.
@@ -126,7 +126,7 @@ macro_rules! common_accessors {
 
             /// The serialised head, from the start line to the empty line: write it, then [`Self::body`].
             pub fn head(&self) -> &::bytes::Bytes {
-                self.headers.head()
+                self.headers.head().bytes()
             }
 
             /// The body.

@@ -1,10 +1,12 @@
 //! [`MessageHead`]: a parsed head whose body may still be on its way.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
-use super::scan::{Fault, Scanned, scan};
+use super::scan::{Fault, scan};
 use super::{Message, ParseError, ParseErrorKind, ReplyParts, Request, Response, Version};
-use crate::header::fields::piece;
+use crate::header::fields::Index;
 use crate::header::{HeaderName, Headers};
 use crate::limits;
 use crate::method::Method;
@@ -56,9 +58,16 @@ impl MessageHead {
     }
 
     fn try_parse(head: &Bytes) -> Result<Self, Fault> {
-        let Scanned { start_line, index } = scan(head)?;
-        let line = start_line_of(&piece(head, 0..start_line))?;
-        let headers = Headers::new(head.clone(), index);
+        if head.len() > limits::HEAD {
+            return Err((ParseErrorKind::HeadTooLarge, limits::HEAD));
+        }
+        let head = SipStr::from_utf8(head.clone())
+            .map_err(|error| (ParseErrorKind::NotUtf8, error.valid_up_to()))?;
+        // Made where it stays: the index is too large to be moved around.
+        let mut index = Arc::new(Index::new());
+        let start_line = scan(head.as_bytes(), Arc::make_mut(&mut index))?;
+        let line = start_line_of(&head, head.get(..start_line).unwrap_or_default())?;
+        let headers = Headers::new(head, index);
         check_counts(&headers)?;
         let content_length = content_length(&headers)?;
         Ok(Self {
@@ -120,28 +129,32 @@ impl MessageHead {
     /// An answer to this head that has nothing to do with its grammar, such as 413 for a body that is too long or
     /// 408 for one that does not come. `None` for a response, for an ACK, and if it lacks a header the answer needs.
     pub fn refuse(&self, status: StatusCode) -> Option<Response> {
-        Some(ReplyParts::salvage(self.headers.head())?.response(status).build())
+        Some(
+            ReplyParts::salvage(self.headers.head().bytes())?
+                .response(status)
+                .build(),
+        )
     }
 
     fn fault(&self, kind: ParseErrorKind) -> ParseError {
-        let head = self.headers.head();
+        let head = self.headers.head().bytes();
         ParseError::new(kind, head.len(), ReplyParts::salvage(head))
     }
 }
 
 /// Tells a request line from a status line: only the latter begins with a version.
-fn start_line_of(line: &SipStr) -> Result<StartLine, Fault> {
+fn start_line_of(head: &SipStr, line: &str) -> Result<StartLine, Fault> {
     match crate::syntax::cut(line, b' ') {
-        Some((first, rest)) if is_version(first) => status_line(line, first, rest),
-        Some((first, rest)) => request_line(line, first, rest),
+        Some((first, rest)) if is_version(first) => status_line(head, first, rest),
+        Some((first, rest)) => request_line(head, first, rest),
         None => Err((ParseErrorKind::StartLine, 0)),
     }
 }
 
 /// `Method SP Request-URI SP SIP-Version`, with exactly these two spaces (RFC 3261 section 7.1).
-fn request_line(line: &SipStr, method: &str, rest: &str) -> Result<StartLine, Fault> {
+fn request_line(head: &SipStr, method: &str, rest: &str) -> Result<StartLine, Fault> {
     let bad = (ParseErrorKind::StartLine, 0);
-    let method = Method::parse(&line.slice_of(method)).ok_or(bad)?;
+    let method = Method::parse_in(head, method).ok_or(bad)?;
     let (uri, version) = crate::syntax::cut(rest, b' ').ok_or(bad)?;
     if uri.is_empty() || uri.contains('\t') {
         return Err(bad);
@@ -149,13 +162,13 @@ fn request_line(line: &SipStr, method: &str, rest: &str) -> Result<StartLine, Fa
     let version = version_of(version).ok_or(bad)?;
     Ok(StartLine::Request {
         method,
-        uri: line.slice_of(uri),
+        uri: head.slice_of(uri),
         version,
     })
 }
 
 /// `SIP-Version SP 3DIGIT SP Reason-Phrase`. The second space may be missing with an empty phrase.
-fn status_line(line: &SipStr, version: &str, rest: &str) -> Result<StartLine, Fault> {
+fn status_line(head: &SipStr, version: &str, rest: &str) -> Result<StartLine, Fault> {
     let (code, reason) = crate::syntax::cut(rest, b' ').unwrap_or((rest, ""));
     let code = Some(code)
         .filter(|code| code.len() == 3)
@@ -166,7 +179,7 @@ fn status_line(line: &SipStr, version: &str, rest: &str) -> Result<StartLine, Fa
     match version_of(version) {
         Some(Version::SIP_2_0) => Ok(StartLine::Response {
             status,
-            reason: line.slice_of(reason),
+            reason: head.slice_of(reason),
         }),
         Some(_) => Err((ParseErrorKind::Version, 0)),
         None => Err((ParseErrorKind::StartLine, 0)),
@@ -205,7 +218,11 @@ fn check_counts(headers: &Headers) -> Result<(), Fault> {
             ),
             _ => continue,
         };
-        let raw = headers.head().get(field.value_range()).unwrap_or_default();
+        let raw = headers
+            .head()
+            .get(field.value_range())
+            .unwrap_or_default()
+            .as_bytes();
         let values = match memchr::memchr(b',', raw) {
             None => 1,
             // Malformed lists are found when they are parsed; here they only count.

@@ -9,52 +9,37 @@ use crate::syntax::{is_blank, is_token_byte};
 /// What is wrong, and where.
 pub(super) type Fault = (ParseErrorKind, usize);
 
-/// The structure of a head.
-pub(super) struct Scanned {
-    /// End of the start line, before its CRLF.
-    pub(super) start_line: usize,
-    /// The header fields.
-    pub(super) index: Index,
-}
-
-/// Finds the start line and all fields of `head`, and checks line ends, field names and lengths.
-pub(super) fn scan(head: &[u8]) -> Result<Scanned, Fault> {
-    if head.len() > limits::HEAD {
-        return Err((ParseErrorKind::HeadTooLarge, limits::HEAD));
-    }
-    if let Err(error) = std::str::from_utf8(head) {
-        return Err((ParseErrorKind::NotUtf8, error.valid_up_to()));
-    }
+/// Finds all fields of `head`, which is UTF-8 and not too long, and checks line ends, field names and lengths. Returns
+/// where the start line ends, before its CRLF.
+pub(super) fn scan(head: &[u8], index: &mut Index) -> Result<usize, Fault> {
+    check_controls(head)?;
     let mut lines = Lines { head, at: 0 };
-    let (start, start_line) = lines.next_line(limits::START_LINE).map_err(start_line_fault)?;
-    debug_assert_eq!(start, 0);
-    let mut index = Index::new();
+    let (_, start_line) = lines.next_line()?;
+    if start_line > limits::START_LINE {
+        return Err((ParseErrorKind::StartLineTooLong, limits::START_LINE));
+    }
     loop {
-        let (start, end) = lines.next_line(limits::HEADER_LINE)?;
+        let (start, end) = lines.next_line()?;
         if start == end {
             break;
         }
         if head.get(start).copied().is_some_and(is_blank) {
             let field = index.last_mut().ok_or((ParseErrorKind::Fold, start))?;
             extend(head, field, start, end)?;
-        } else {
-            if index.len() >= limits::HEADER_FIELDS {
-                return Err((ParseErrorKind::TooManyFields, start));
-            }
-            index.push(field(head, start, end)?);
+            continue;
         }
+        if end.saturating_sub(start) > limits::HEADER_LINE {
+            return Err((ParseErrorKind::HeaderTooLong, start));
+        }
+        if index.len() >= limits::HEADER_FIELDS {
+            return Err((ParseErrorKind::TooManyFields, start));
+        }
+        index.push(field(head, start, end)?);
     }
-    if lines.at != head.len() {
-        return Err((ParseErrorKind::HeadEnd, lines.at));
-    }
-    Ok(Scanned { start_line, index })
-}
-
-/// Of lines that are too long, that of the start line has an answer of its own.
-fn start_line_fault((kind, at): Fault) -> Fault {
-    match kind {
-        ParseErrorKind::HeaderTooLong => (ParseErrorKind::StartLineTooLong, at),
-        other => (other, at),
+    if lines.at == head.len() {
+        Ok(start_line)
+    } else {
+        Err((ParseErrorKind::HeadEnd, lines.at))
     }
 }
 
@@ -65,43 +50,51 @@ struct Lines<'a> {
 
 impl Lines<'_> {
     /// The next line without its CRLF, as start and end.
-    fn next_line(&mut self, limit: usize) -> Result<(usize, usize), Fault> {
+    fn next_line(&mut self) -> Result<(usize, usize), Fault> {
         let start = self.at;
-        let mut from = start;
-        loop {
-            let rest = self.head.get(from..).unwrap_or_default();
-            let found =
-                memchr::memchr3(b'\r', b'\n', 0, rest).ok_or((ParseErrorKind::HeadEnd, self.head.len()))?;
-            let at = from.saturating_add(found);
-            let end = at.saturating_add(1);
-            match self.head.get(at) {
-                Some(b'\r') if self.head.get(end) == Some(&b'\n') => {
-                    if at.saturating_sub(start) > limit {
-                        return Err((ParseErrorKind::HeaderTooLong, start.saturating_add(limit)));
-                    }
-                    self.at = end.saturating_add(1);
-                    return Ok((start, at));
-                }
-                Some(0) if is_escaped_nul(self.head.get(start..at).unwrap_or_default()) => from = end,
-                Some(0) => return Err((ParseErrorKind::Nul, at)),
-                _ => return Err((ParseErrorKind::LineEnd, at)),
-            }
+        let rest = self.head.get(start..).unwrap_or_default();
+        let length = memchr::memchr(b'\n', rest).ok_or((ParseErrorKind::HeadEnd, self.head.len()))?;
+        let line = rest.get(..length).unwrap_or_default();
+        self.at = start.saturating_add(length).saturating_add(1);
+        match line.strip_suffix(b"\r") {
+            Some(line) => Ok((start, start.saturating_add(line.len()))),
+            None => Err((ParseErrorKind::LineEnd, start.saturating_add(length))),
         }
     }
 }
 
-/// Whether a NUL after `line` is the escaped character of a quoted pair (RFC 3261 section 25.1).
-fn is_escaped_nul(line: &[u8]) -> bool {
+/// Checks that there is no CR without LF (an LF without CR is found line by line) and no NUL that is not escaped.
+///
+/// Counting is much faster than looking at each CR, and a good head has as many CR as LF.
+fn check_controls(head: &[u8]) -> Result<(), Fault> {
+    let count = |byte| memchr::memchr_iter(byte, head).count();
+    if count(b'\r') != count(b'\n') {
+        // More LF than CR means a bare LF, which the line by line scan finds in its place.
+        let bare = memchr::memchr_iter(b'\r', head).find(|at| head.get(at.saturating_add(1)) != Some(&b'\n'));
+        if let Some(at) = bare.filter(|at| at.saturating_add(1) < head.len()) {
+            return Err((ParseErrorKind::LineEnd, at));
+        }
+    }
+    match memchr::memchr(0, head) {
+        Some(_) => check_nuls(head),
+        None => Ok(()),
+    }
+}
+
+/// A NUL may only be the escaped character of a quoted pair (RFC 3261 section 25.1).
+fn check_nuls(head: &[u8]) -> Result<(), Fault> {
     let (mut quoted, mut escape) = (false, false);
-    for &byte in line {
+    for (at, &byte) in head.iter().enumerate() {
         match byte {
+            0 if !escape => return Err((ParseErrorKind::Nul, at)),
+            b'\n' => (quoted, escape) = (false, false),
             _ if escape => escape = false,
             b'\\' if quoted => escape = true,
             b'"' => quoted = !quoted,
             _ => {}
         }
     }
-    escape
+    Ok(())
 }
 
 /// The field that begins on the line `start..end`.

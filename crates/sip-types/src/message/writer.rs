@@ -1,24 +1,23 @@
 //! [`HeadWriter`]: writes a head and its index together, so that what we build need not be parsed.
 
 use std::fmt::{self, Display, Write as _};
-
-use bytes::Bytes;
+use std::sync::Arc;
 
 use crate::header::fields::{Field, Index};
 use crate::header::name::lookup;
 use crate::header::{HeaderName, Headers};
 use crate::syntax::{is_blank, is_token_byte};
+use crate::text::SipStr;
 
 /// Room for a typical head.
 const CAPACITY: usize = 640;
 
-/// A head that grows line by line.
-///
-/// Invariant: `text` is UTF-8, and `index` has the positions of all its fields.
+/// A head that grows line by line, with the positions of all its fields.
 #[derive(Clone, Debug)]
 pub(super) struct HeadWriter {
     text: String,
-    index: Index,
+    /// Shared only once it is finished.
+    index: Arc<Index>,
 }
 
 impl HeadWriter {
@@ -26,19 +25,24 @@ impl HeadWriter {
     pub(super) fn new(start_line: fmt::Arguments<'_>) -> Self {
         let mut writer = Self {
             text: String::with_capacity(CAPACITY),
-            index: Index::new(),
+            index: Arc::new(Index::new()),
         };
         writer.write_clean(start_line);
         writer.text.push_str("\r\n");
         writer
     }
 
+    /// Nothing yet, not even a start line.
+    fn empty() -> Self {
+        Self {
+            text: String::new(),
+            index: Arc::new(Index::new()),
+        }
+    }
+
     /// Replaces the start line.
     pub(super) fn set_start_line(&mut self, start_line: fmt::Arguments<'_>) {
-        let mut line = Self {
-            text: String::new(),
-            index: Index::new(),
-        };
+        let mut line = Self::empty();
         line.write_clean(start_line);
         let end = self.text.find('\r').unwrap_or_default();
         self.replace(0, end, &line.text);
@@ -47,14 +51,16 @@ impl HeadWriter {
     /// Adds one field. A Content-Length is left out: [`HeadWriter::finish`] writes it.
     pub(super) fn field(&mut self, name: &HeaderName, value: &dyn Display) {
         if *name != HeaderName::ContentLength {
-            self.push_field(name.as_str(), value);
+            self.push_field(name, |writer| writer.write_clean(format_args!("{value}")));
         }
     }
 
     /// Adds all fields of this name, as they are (unfolded).
     pub(super) fn copy(&mut self, headers: &Headers, name: &HeaderName) {
-        for value in headers.get_all(name) {
-            self.field(name, &value);
+        if *name != HeaderName::ContentLength {
+            for value in headers.get_all(name) {
+                self.push_field(name, |writer| push_clean(&mut writer.text, &value));
+            }
         }
     }
 
@@ -74,50 +80,58 @@ impl HeadWriter {
         };
         self.replace(end, end, text);
         // `replace` moves what begins behind the place; the value itself ends later now.
-        if let Some(field) = self.index.get_mut(at) {
+        if let Some(field) = Arc::make_mut(&mut self.index).get_mut(at) {
             field.end = position(end.saturating_add(text.len()));
         }
     }
 
     /// Writes Content-Length and the empty line.
     pub(super) fn finish(mut self, body_len: usize) -> Headers {
-        self.push_field(HeaderName::ContentLength.as_str(), &body_len);
+        self.push_field(&HeaderName::ContentLength, |writer| {
+            writer.write_clean(format_args!("{body_len}"))
+        });
         self.text.push_str("\r\n");
-        Headers::new(Bytes::from(self.text.into_bytes()), self.index)
+        Headers::new(SipStr::from(self.text), self.index)
     }
 
-    fn push_field(&mut self, name: &str, value: &dyn Display) {
+    fn push_field(&mut self, name: &HeaderName, write_value: impl FnOnce(&mut Self)) {
         let start = self.text.len();
-        self.text.extend(
-            name.chars()
-                .map(|character| if is_token_char(character) { character } else { '-' }),
-        );
-        if self.text.len() == start {
-            self.text.push('-');
-        }
+        let id = self.push_name(name);
         let name_end = self.text.len();
         self.text.push_str(": ");
         let value_start = self.text.len();
-        self.write_clean(format_args!("{value}"));
-        let written = self.text.get(value_start..).unwrap_or_default();
-        let end = value_start.saturating_add(written.trim_end_matches([' ', '\t']).len());
+        write_value(self);
+        let value = self.text.get(value_start..).unwrap_or_default();
+        let end = value_start.saturating_add(value.trim_end_matches([' ', '\t']).len());
+        let blanks = value.bytes().take_while(|byte| is_blank(*byte)).count();
         self.text.truncate(end);
-        let blanks = self
-            .text
-            .bytes()
-            .skip(value_start)
-            .take_while(|byte| is_blank(*byte))
-            .count();
-        let id = lookup(self.text.get(start..name_end).unwrap_or_default().as_bytes());
-        self.index.push(Field {
+        Arc::make_mut(&mut self.index).push(Field {
             start: position(start),
-            value: position(value_start.saturating_add(blanks)),
+            value: position(value_start.saturating_add(blanks).min(end)),
             end: position(end),
             name_len: u16::try_from(name_end.saturating_sub(start)).unwrap_or(u16::MAX),
             id,
             folded: false,
         });
         self.text.push_str("\r\n");
+    }
+
+    /// Writes a name, with `-` for what no name may have, and gives its place in the name table.
+    fn push_name(&mut self, name: &HeaderName) -> u8 {
+        let HeaderName::Other(other) = name else {
+            self.text.push_str(name.as_str());
+            return name.id();
+        };
+        let start = self.text.len();
+        self.text.extend(
+            other
+                .chars()
+                .map(|character| if is_token_char(character) { character } else { '-' }),
+        );
+        if other.is_empty() {
+            self.text.push('-');
+        }
+        lookup(self.text.as_bytes().get(start..).unwrap_or_default())
     }
 
     /// Appends `value`; what could end a line becomes a space.
@@ -134,7 +148,10 @@ impl HeadWriter {
         self.text.replace_range(from..to, text);
         let removed = to.saturating_sub(from);
         let moved = |at: u32| position((at as usize).saturating_add(text.len()).saturating_sub(removed));
-        for field in self.index.iter_mut().filter(|field| field.start as usize >= to) {
+        for field in Arc::make_mut(&mut self.index)
+            .iter_mut()
+            .filter(|field| field.start as usize >= to)
+        {
             field.start = moved(field.start);
             field.value = moved(field.value);
             field.end = moved(field.end);
@@ -144,43 +161,35 @@ impl HeadWriter {
 
 /// `headers` with one more field before Content-Length, or at the end if there is none.
 pub(super) fn with_field(headers: &Headers, name: &HeaderName, value: &dyn Display) -> Headers {
-    let mut line = HeadWriter {
-        text: String::new(),
-        index: Index::new(),
-    };
+    let mut line = HeadWriter::empty();
     line.field(name, value);
     let Some(new) = line.index.first().copied() else {
         return headers.clone();
     };
 
-    let index = headers.index();
+    let (head, index) = (headers.head(), headers.index());
     let length = index
         .iter()
         .position(|field| field.id == HeaderName::ContentLength.id());
     let (slot, place) = match length.and_then(|slot| Some((slot, index.get(slot)?))) {
         Some((slot, field)) => (slot, field.start as usize),
         // Before the empty line.
-        None => (index.len(), headers.head().len().saturating_sub(2)),
+        None => (index.len(), head.len().saturating_sub(2)),
     };
-    let head = headers.head();
-    let (Some(before), Some(after)) = (head.get(..place), head.get(place..)) else {
-        return headers.clone();
-    };
-    let mut text = Vec::with_capacity(head.len().saturating_add(line.text.len()));
-    text.extend_from_slice(before);
-    text.extend_from_slice(line.text.as_bytes());
-    text.extend_from_slice(after);
+    let (before, after) = crate::syntax::split_at(head, place);
+    let text = [before, &line.text, after].concat();
 
-    let mut all = Index::with_capacity(index.len().saturating_add(1));
-    all.extend(index.iter().take(slot).copied());
-    all.push(shifted(new, place));
-    all.extend(
+    let mut all = Arc::new(Index::new());
+    let fields = Arc::make_mut(&mut all);
+    fields.extend(index.iter().take(slot).copied());
+    fields.push(shifted(new, place));
+    fields.extend(
         index
             .iter()
             .skip(slot)
             .map(|field| shifted(*field, line.text.len())),
     );
-    Headers::new(Bytes::from(text), all)
+    Headers::new(SipStr::from(text), all)
 }
 
 fn shifted(field: Field, by: usize) -> Field {
@@ -202,22 +211,26 @@ fn position(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
 
-/// Replaces CR, LF and NUL by spaces: a value never begins a second header.
+/// Appends `text` with CR, LF and NUL replaced by spaces: a value never begins a second header.
+fn push_clean(to: &mut String, text: &str) {
+    if memchr::memchr3(b'\r', b'\n', 0, text.as_bytes()).is_none() {
+        to.push_str(text);
+    } else {
+        to.extend(text.chars().map(|character| {
+            if matches!(character, '\r' | '\n' | '\0') {
+                ' '
+            } else {
+                character
+            }
+        }));
+    }
+}
+
 struct Clean<'a>(&'a mut String);
 
 impl fmt::Write for Clean<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        if memchr::memchr3(b'\r', b'\n', 0, text.as_bytes()).is_none() {
-            self.0.push_str(text);
-        } else {
-            self.0.extend(text.chars().map(|character| {
-                if matches!(character, '\r' | '\n' | '\0') {
-                    ' '
-                } else {
-                    character
-                }
-            }));
-        }
+        push_clean(self.0, text);
         Ok(())
     }
 }

@@ -86,9 +86,14 @@ impl Uri {
     /// # Errors
     /// No scheme, characters no URI can have, or a `sip:`, `sips:` or `tel:` URI that breaks the rules of its scheme.
     pub fn parse(text: &SipStr) -> Result<Self, UriError> {
+        Self::parse_in(text, text)
+    }
+
+    /// The same for `text`, which is a piece of `owner`.
+    pub(crate) fn parse_in(owner: &SipStr, text: &str) -> Result<Self, UriError> {
         Ok(Self {
             parts: parse::parts(text)?,
-            raw: text.clone(),
+            raw: owner.slice_of(text),
         })
     }
 
@@ -151,8 +156,7 @@ impl Uri {
 
     /// The URI's parameters. Cheap: a slice of the text.
     pub fn params(&self) -> Params {
-        // Checked when the URI was parsed.
-        Params::parse(&self.raw.slice(self.parts.params.range())).unwrap_or_default()
+        Params::parsed_before(&self.raw, self.at(self.parts.params))
     }
 
     /// The headers behind `?` as written: name and value, still escaped.

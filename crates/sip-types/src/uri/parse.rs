@@ -2,13 +2,10 @@
 
 use super::{Kind, Parts, Span, UriError, hex_pair, parse_host_port};
 use crate::limits;
-use crate::params::Params;
 use crate::syntax::{SyntaxError, split_at};
-use crate::text::SipStr;
 
 /// Finds the parts of `text` and checks them.
-pub(super) fn parts(text: &SipStr) -> Result<Parts, UriError> {
-    let raw = text.as_str();
+pub(super) fn parts(raw: &str) -> Result<Parts, UriError> {
     if raw.len() > limits::START_LINE {
         return Err(UriError("too long"));
     }
@@ -38,7 +35,7 @@ pub(super) fn parts(text: &SipStr) -> Result<Parts, UriError> {
         tel(&whole, rest, &mut parts)?;
     }
     if !parts.params.range().is_empty() {
-        check_params(&text.slice(parts.params.range()))?;
+        check_params(raw.get(parts.params.range()).unwrap_or_default())?;
     }
     Ok(parts)
 }
@@ -118,8 +115,8 @@ fn tel(whole: &Whole<'_>, rest: &str, parts: &mut Parts) -> Result<(), UriError>
     Ok(())
 }
 
-fn check_params(params: &SipStr) -> Result<(), UriError> {
-    Params::parse(params).map_err(|SyntaxError(why)| UriError(why))?;
+fn check_params(params: &str) -> Result<(), UriError> {
+    crate::params::checked(params).map_err(|SyntaxError(why)| UriError(why))?;
     // URI parameters have no quoted strings and no blanks; blanks were refused with the whole text.
     if !escaped(params, is_param_byte) {
         return Err(UriError("malformed parameter"));

@@ -36,7 +36,7 @@ impl TypedHeader for CSeq {
         if number > limits::CSEQ {
             return Err(bad("number out of range"));
         }
-        let method = Method::parse(&value.slice_of(trim(method))).ok_or(bad("malformed method"))?;
+        let method = Method::parse_in(value, trim(method)).ok_or(bad("malformed method"))?;
         Ok(Self { number, method })
     }
 }

@@ -48,15 +48,15 @@ macro_rules! dialog_header {
 
             fn parse(value: &$crate::SipStr) -> Result<Self, $crate::HeaderError> {
                 let (call_id, params) = super::macros::before_params(value);
-                let params = $crate::Params::parse(&params).map_err($crate::HeaderError::syntax::<Self>)?;
+                let params = $crate::Params::parse_in(value, params).map_err($crate::HeaderError::syntax::<Self>)?;
                 let has = |name: &str| params.text(name).is_some_and(|tag| !tag.is_empty());
-                if !super::call_id::is_call_id(&call_id) {
+                if !super::call_id::is_call_id(call_id) {
                     return Err($crate::HeaderError::invalid::<Self>("malformed call id"));
                 }
                 if !has("to-tag") || !has("from-tag") {
                     return Err($crate::HeaderError::invalid::<Self>("a tag is missing"));
                 }
-                Ok(Self { call_id, params })
+                Ok(Self { call_id: value.slice_of(call_id), params })
             }
         }
 

@@ -180,11 +180,11 @@ macro_rules! token_params_header {
 
             fn parse(value: &$crate::SipStr) -> Result<Self, $crate::HeaderError> {
                 let (token, params) = super::macros::before_params(value);
-                if !$crate::syntax::is_token(&token) {
+                if !$crate::syntax::is_token(token) {
                     return Err($crate::HeaderError::invalid::<Self>("not a token"));
                 }
-                let params = $crate::Params::parse(&params).map_err($crate::HeaderError::syntax::<Self>)?;
-                Ok(Self { $field: token, params })
+                let params = $crate::Params::parse_in(value, params).map_err($crate::HeaderError::syntax::<Self>)?;
+                Ok(Self { $field: value.slice_of(token), params })
             }
         }
 
@@ -235,14 +235,11 @@ macro_rules! text_header {
 }
 
 /// Splits a value at its first semicolon: what is before it, trimmed, and the parameters.
-pub(super) fn before_params(value: &crate::SipStr) -> (crate::SipStr, crate::SipStr) {
+pub(super) fn before_params(value: &str) -> (&str, &str) {
     let text = crate::syntax::trim(value);
     let end = memchr::memchr(b';', text.as_bytes()).unwrap_or(text.len());
     let (before, params) = crate::syntax::split_at(text, end);
-    (
-        value.slice_of(crate::syntax::trim(before)),
-        value.slice_of(params),
-    )
+    (crate::syntax::trim(before), params)
 }
 
 /// A header with a challenge or credentials: a scheme and parameters.

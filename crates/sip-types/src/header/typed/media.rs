@@ -24,7 +24,7 @@ impl MediaRange {
         Ok(Self {
             main: value.slice_of(main),
             sub: value.slice_of(sub),
-            params: Params::parse(&value.slice_of(params))?,
+            params: Params::parse_in(value, params)?,
         })
     }
 }

@@ -26,7 +26,7 @@ impl TypedHeader for ReferSub {
             "false" => false,
             _ => return Err(HeaderError::invalid::<Self>("neither true nor false")),
         };
-        Ok(Self { subscribes, params: Params::parse(&params).map_err(HeaderError::syntax::<Self>)? })
+        Ok(Self { subscribes, params: Params::parse_in(value, params).map_err(HeaderError::syntax::<Self>)? })
     }
 }
 

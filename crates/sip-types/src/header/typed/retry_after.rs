@@ -45,7 +45,7 @@ impl TypedHeader for RetryAfter {
         if !rest.is_empty() && !rest.starts_with(';') {
             return Err(HeaderError::invalid::<Self>("text after the number"));
         }
-        let params = Params::parse(&value.slice_of(rest)).map_err(HeaderError::syntax::<Self>)?;
+        let params = Params::parse_in(value, rest).map_err(HeaderError::syntax::<Self>)?;
         Ok(Self { seconds, comment, params })
     }
 }

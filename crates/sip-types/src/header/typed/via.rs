@@ -101,7 +101,7 @@ impl TypedHeader for Via {
             transport: value.slice_of(transport),
             host: value.slice_of(host),
             port,
-            params: Params::parse(&value.slice_of(params)).map_err(HeaderError::syntax::<Self>)?,
+            params: Params::parse_in(value, params).map_err(HeaderError::syntax::<Self>)?,
         })
     }
 }

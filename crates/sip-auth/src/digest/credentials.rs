@@ -139,7 +139,7 @@ impl Fields {
         };
         let response = hex::decode(self.response.ok_or(Missing("response"))?.as_bytes())
             .ok()
-            .filter(|bytes| bytes.len() == algorithm.len())
+            .filter(|bytes| bytes.len() == algorithm.hash_len())
             .ok_or(Malformed("response"))?;
         Ok(DigestCredentials {
             username: self.username.ok_or(Missing("username"))?,

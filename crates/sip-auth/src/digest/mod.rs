@@ -58,17 +58,11 @@ impl Algorithm {
 
     /// Length of its hashes in bytes: 16 or 32.
     #[must_use]
-    pub fn len(self) -> usize {
+    pub fn hash_len(self) -> usize {
         match self {
             Self::Md5 => 16,
             Self::Sha256 => 32,
         }
-    }
-
-    /// Always false; an algorithm without output makes no sense.
-    #[must_use]
-    pub fn is_empty(self) -> bool {
-        false
     }
 
     /// The hash of `parts` joined by colons, which is how Digest builds everything it hashes.
@@ -105,7 +99,7 @@ impl Hash {
     }
 
     fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.algorithm.len()]
+        &self.bytes[..self.algorithm.hash_len()]
     }
 
     /// In lower-case hex, the form in which hashes are hashed again (RFC 7616 section 3.4.1, `LHEX`).
@@ -132,7 +126,7 @@ impl Ha1 {
     /// A verifier read back from a store; `None` if the length is not the algorithm's.
     #[must_use]
     pub fn from_bytes(algorithm: Algorithm, bytes: &[u8]) -> Option<Self> {
-        if bytes.len() != algorithm.len() {
+        if bytes.len() != algorithm.hash_len() {
             return None;
         }
         let mut hash = Zeroizing::new([0; 32]);

@@ -59,6 +59,12 @@ impl UserThrottle {
         !guarded || self.is_trusted(user, source(address), now)
     }
 
+    /// Whether the user has signed in from this address lately: the real user at a usual place.
+    #[must_use]
+    pub fn is_usual_place(&self, user: &str, address: IpAddr, now: Instant) -> bool {
+        self.is_trusted(user, source(address), now)
+    }
+
     /// Counts a failed attempt.
     pub fn record_failure(&mut self, user: &str, now: Instant) {
         self.failures

@@ -123,3 +123,129 @@ pub(crate) fn destination(request: &Request, own: &OwnHosts<'_>) -> Result<Desti
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sip_auth::challenge::Offer;
+    use sip_types::{HeaderName, RequestBuilder};
+    use topology::MemberId;
+
+    use super::*;
+
+    fn config() -> FrontEndConfig {
+        let offer = Offer {
+            ntlm: false,
+            md5: true,
+            sha256: true,
+        };
+        let mut config = FrontEndConfig::new(
+            MemberId::new("fe1"),
+            "pool.example.test",
+            vec!["example.test".into()],
+            offer,
+        );
+        config.aliases.push("sip.example.net".into());
+        config
+    }
+
+    fn request(method: Method, uri: &str, from: &str, to: &str) -> RequestBuilder {
+        Request::builder(method, uri)
+            .header(HeaderName::From, from)
+            .header(HeaderName::To, to)
+    }
+
+    fn to(uri: &str) -> Result<Destination, StatusCode> {
+        let config = config();
+        let own = OwnHosts {
+            config: &config,
+            local: "127.0.0.1:5061".parse().unwrap(),
+        };
+        let request = request(
+            Method::Message,
+            uri,
+            "<sip:a@example.test>;tag=1",
+            "<sip:b@example.test>",
+        )
+        .build();
+        destination(&request, &own).map_err(|denied| denied.status)
+    }
+
+    #[test]
+    fn a_request_reaches_our_users_and_this_server_and_nobody_else() {
+        let bob = AddressOfRecord::parse("bob@example.test").unwrap();
+        assert_eq!(to("sip:bob@example.test"), Ok(Destination::User(bob.clone())));
+        assert_eq!(
+            to("sips:Bob@EXAMPLE.test;transport=tls"),
+            Ok(Destination::User(bob))
+        );
+        assert_eq!(to("sip:example.test"), Ok(Destination::Server));
+        assert_eq!(to("sip:127.0.0.1:5061;transport=tls"), Ok(Destination::Server));
+        assert_eq!(to("sip:sip.example.net"), Ok(Destination::Server));
+        for elsewhere in [
+            "sip:bob@example.com",
+            "sip:bob@127.0.0.1:9999",
+            "sip:127.0.0.1:25",
+            "sip:bob@10.0.0.1",
+        ] {
+            assert_eq!(to(elsewhere), Err(StatusCode::FORBIDDEN), "{elsewhere}");
+        }
+        assert_eq!(to("tel:+15551234"), Err(StatusCode::UNSUPPORTED_URI_SCHEME));
+    }
+
+    #[test]
+    fn a_route_may_only_name_this_server() {
+        let config = config();
+        let own = OwnHosts {
+            config: &config,
+            local: "127.0.0.1:5061".parse().unwrap(),
+        };
+        let routed = |route: &str| {
+            let request = request(
+                Method::Message,
+                "sip:b@example.test",
+                "<sip:a@example.test>",
+                "<sip:b@example.test>",
+            );
+            check_route(&request.header(HeaderName::Route, route).build(), &own)
+                .map_err(|denied| denied.status)
+        };
+        for ours in [
+            "<sip:localhost:5061;transport=tls;lr>",
+            "<sip:127.0.0.1:5061;transport=tls;lr>",
+            "<sip:pool.example.test:15061;lr>, <sip:example.test;lr>",
+        ] {
+            assert_eq!(routed(ours), Ok(()), "{ours}");
+        }
+        for elsewhere in [
+            "<sip:evil.example.net;lr>",
+            "<sip:127.0.0.1:9999;lr>",
+            "<sip:example.test;lr>, <sip:evil.example.net>",
+        ] {
+            assert_eq!(routed(elsewhere), Err(StatusCode::FORBIDDEN), "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn nobody_speaks_in_anothers_name() {
+        let alice = AddressOfRecord::parse("alice@example.test").unwrap();
+        let check = |method: Method, from: &str, to: &str| {
+            check_from(&request(method, "sip:example.test", from, to).build(), &alice)
+                .map_err(|denied| denied.status)
+        };
+        let (own, foreign) = (
+            "<sip:ALICE@example.test>;tag=1",
+            "\"Alice\" <sip:bob@example.test>;tag=1",
+        );
+        assert_eq!(check(Method::Message, own, foreign), Ok(()));
+        assert_eq!(check(Method::Message, foreign, own), Err(StatusCode::FORBIDDEN));
+        assert_eq!(
+            check(Method::Register, own, foreign),
+            Err(StatusCode::FORBIDDEN),
+            "third-party registration"
+        );
+        assert_eq!(
+            check(Method::Message, "<tel:+1555>;tag=1", own),
+            Err(StatusCode::BAD_REQUEST)
+        );
+    }
+}

@@ -176,7 +176,7 @@ fn keep_alive(incoming: &Incoming, family: ClientFamily, expires: u32) -> (Durat
         ClientFamily::Lync => (LYNC_KEEP_ALIVE, false),
         ClientFamily::Simple if outbound(incoming) => (FLOW_TIMER, true),
         // No keep-alive was agreed: the refresh is the sign of life.
-        ClientFamily::Simple => (Duration::from_secs(u64::from(expires)), true),
+        ClientFamily::Simple => (Duration::from_secs(u64::from(expires)), false),
     }
 }
 

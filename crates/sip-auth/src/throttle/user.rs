@@ -133,6 +133,9 @@ mod tests {
         assert!(!throttle.may_try(ALICE, ELSEWHERE, now));
         assert!(throttle.may_try(ALICE, HOME, now));
         assert!(throttle.may_try("bob@example.test", ELSEWHERE, now));
+        assert!(throttle.is_usual_place(ALICE, HOME, now));
+        assert!(!throttle.is_usual_place(ALICE, ELSEWHERE, now));
+        assert!(!throttle.is_usual_place("bob@example.test", HOME, now));
     }
 
     #[test]

@@ -1,0 +1,279 @@
+//! The way in: a message is taken in, waits for its turn in the one queue of the conversation, and fans out.
+
+use std::sync::Arc;
+
+use rpc::{EndpointId, FailureReason, ImMode, InstantMessage, LegId, MessageKind, Submit};
+use smallvec::SmallVec;
+
+use super::item::{Item, Stage, Waiter};
+use super::{Conversation, ItemId, Side, reachable};
+use crate::archive::ArchiveMode;
+use crate::effect::{Call, Effect, Event, Prepared, Reply, Subject, Turn};
+use crate::endpoints::Endpoints;
+use crate::limits::margin;
+use crate::memory::Seen;
+use crate::timers::Timer;
+
+impl Conversation {
+    /// A message arrives. Its place in the order of the conversation is that of this call.
+    pub(crate) fn submit(&mut self, submit: Submit, reply: Reply<()>, turn: &mut Turn<'_>) {
+        let until = turn.now + submit.patience;
+        self.memory.trim(turn.now, self.limits.memory, turn.window);
+        match self.memory.get(&submit.message.id) {
+            Some(Seen::Done(outcome)) => {
+                turn.count(Event::Duplicate);
+                turn.out.push(Effect::Answer(reply, outcome));
+            }
+            Some(Seen::InFlight(id)) => {
+                turn.count(Event::Duplicate);
+                self.join(id, Waiter { reply, until }, turn);
+            }
+            None => self.take_in(submit, reply, turn),
+        }
+        self.pump(turn);
+    }
+
+    /// A repeated submit of a message that is still on its way gets the same outcome.
+    fn join(&mut self, id: ItemId, waiter: Waiter, turn: &mut Turn<'_>) {
+        match self.items.get_mut(&id) {
+            Some(item) if item.accepted => turn.out.push(Effect::Answer(waiter.reply, Ok(()))),
+            Some(item) => {
+                self.timers.set(waiter.until, Timer::Patience(id));
+                item.waiters.push(waiter);
+            }
+            // The memory knows an id as in flight only while its item lives.
+            None => turn
+                .out
+                .push(Effect::Answer(waiter.reply, Err(FailureReason::Internal))),
+        }
+    }
+
+    fn take_in(&mut self, submit: Submit, reply: Reply<()>, turn: &mut Turn<'_>) {
+        let Submit {
+            message,
+            leg,
+            patience,
+        } = submit;
+        let from = self.side_of(&message.from, &message.from_endpoint, leg);
+        let receiver = match self.receiver_of(&message, from) {
+            Ok(receiver) => receiver,
+            Err(reason) => return Self::turn_away(&message, reply, reason, turn),
+        };
+        if self.items.len() >= self.limits.queue {
+            turn.count(Event::QueueFull);
+            return Self::turn_away(&message, reply, FailureReason::Overloaded, turn);
+        }
+
+        let until = turn.now + patience;
+        let id = self.remember(&message, from, turn);
+        let mut item = self.new_message(message.clone(), from.other(), turn);
+        item.leg = leg;
+        item.receiver = receiver;
+        item.deadline = until - margin(patience);
+        item.until = until;
+        item.waiters.push(Waiter { reply, until });
+        self.timers.set(item.deadline, Timer::Deadline(id));
+        self.sweep_timers();
+        if item.receiver.is_none() {
+            self.intake.push_back(id);
+            // What was typed has been said.
+            self.party_mut(from.other()).signal.drop_pending();
+        }
+        if let Some(leg) = leg {
+            self.touch(from, leg, turn.now);
+        }
+        let within = item.deadline.saturating_duration_since(turn.now);
+        self.items.insert(id, item);
+        turn.call(Call::Prepare {
+            item: id,
+            message,
+            within,
+        });
+    }
+
+    fn turn_away(message: &InstantMessage, reply: Reply<()>, reason: FailureReason, turn: &mut Turn<'_>) {
+        let receipt = matches!(message.kind, MessageKind::Receipt { .. });
+        let outcome = Err(reason);
+        turn.out.push(Effect::Answer(reply, outcome));
+        turn.count(Event::Message { receipt, outcome });
+    }
+
+    /// Remembers the id, and whom receipts about it are for: they may come before the delivery is answered.
+    pub(super) fn remember(&mut self, message: &InstantMessage, from: Side, turn: &Turn<'_>) -> ItemId {
+        let id = self.new_item();
+        self.memory.begin(&message.id, id, turn.now);
+        if let (MessageKind::Text, Some(imdn_id)) = (&message.kind, &message.imdn_id) {
+            self.memory.pair(from, imdn_id, &message.from_endpoint);
+        }
+        id
+    }
+
+    /// A message nobody waits for yet, with no time left.
+    pub(super) fn new_message(&self, message: Arc<InstantMessage>, to: Side, turn: &Turn<'_>) -> Item {
+        Item {
+            message,
+            original: None,
+            mode: ArchiveMode::Off,
+            archived: false,
+            to,
+            leg: None,
+            receiver: None,
+            stage: Stage::Preparing,
+            deadline: turn.now,
+            overdue: false,
+            until: turn.now,
+            endpoints: Endpoints::default(),
+            skipped: None,
+            undecided: 0,
+            accepted: false,
+            reached: false,
+            rerouted: false,
+            worst: None,
+            waiters: SmallVec::new(),
+            said: Vec::new(),
+        }
+    }
+
+    /// What a [`Call::Prepare`] found.
+    pub(crate) fn prepared(
+        &mut self,
+        id: ItemId,
+        result: Result<Prepared, FailureReason>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(item) = self.items.get_mut(&id) else {
+            return;
+        };
+        if item.stage != Stage::Preparing {
+            return;
+        }
+        match result {
+            Ok(prepared) => {
+                item.message = prepared.message;
+                item.original = prepared.original;
+                item.mode = prepared.mode;
+                item.endpoints = prepared.endpoints;
+                item.stage = Stage::Prepared;
+                if item.receiver.is_some() {
+                    self.send_receipt(id, turn);
+                }
+            }
+            Err(reason) => self.refuse(id, reason, turn),
+        }
+        self.advance(turn);
+        self.pump(turn);
+    }
+
+    /// What a [`Call::Append`] for a message said.
+    pub(super) fn message_appended(&mut self, id: ItemId, appended: bool, turn: &mut Turn<'_>) {
+        let Some(item) = self.items.get_mut(&id) else {
+            return;
+        };
+        if item.stage != Stage::Appending {
+            return;
+        }
+        item.archived = appended;
+        if appended || item.mode == ArchiveMode::BestEffort {
+            if !appended {
+                turn.count(Event::ArchiveGap);
+            }
+            self.intake.retain(|queued| *queued != id);
+            self.fan_out(id, turn);
+        } else {
+            self.refuse(id, FailureReason::ArchiveUnavailable, turn);
+        }
+        self.advance(turn);
+    }
+
+    /// What a [`Call::Append`] said.
+    pub(crate) fn appended(&mut self, subject: Subject, appended: bool, turn: &mut Turn<'_>) {
+        match subject {
+            Subject::Item(id) => self.message_appended(id, appended, turn),
+            Subject::FirstText(leg) => self.first_text_appended(leg, appended, turn),
+        }
+        self.pump(turn);
+    }
+
+    /// Lets the messages at the head of the queue go as far as they can: the order of the conversation is decided here.
+    /// One record is appended at a time, so that the archive sees the same order.
+    pub(super) fn advance(&mut self, turn: &mut Turn<'_>) {
+        while let Some(id) = self.intake.front().copied() {
+            let Some(item) = self.items.get(&id) else {
+                self.intake.pop_front();
+                continue;
+            };
+            if item.stage != Stage::Prepared {
+                break;
+            }
+            let except = self.except(&item.message.from_endpoint);
+            if !reachable(&item.endpoints, except) && self.party(item.to).leg.is_none() {
+                self.refuse(id, FailureReason::Unavailable, turn);
+            } else if item.mode == ArchiveMode::Off {
+                self.intake.pop_front();
+                self.fan_out(id, turn);
+            } else {
+                self.append(id, turn);
+                break;
+            }
+        }
+    }
+
+    fn append(&mut self, id: ItemId, turn: &mut Turn<'_>) {
+        let Some(item) = self.items.get_mut(&id) else {
+            return;
+        };
+        item.stage = Stage::Appending;
+        turn.call(Call::Append {
+            subject: Subject::Item(id),
+            message: item.message.clone(),
+            original: item.original.take(),
+        });
+    }
+
+    /// Puts a message into the lanes of its recipient: the session, if there is or may be one, and every page-mode
+    /// endpoint that does not hold that session.
+    fn fan_out(&mut self, id: ItemId, turn: &mut Turn<'_>) {
+        let is_self = self.is_self();
+        let Some(item) = self.items.get_mut(&id) else {
+            return;
+        };
+        let party = &mut self.parties[item.to.index()];
+        let except = is_self.then_some(&item.message.from_endpoint);
+        item.stage = Stage::Flowing;
+
+        let session =
+            party.leg.is_some() || party.ringing.is_some() || item.endpoints.has(ImMode::Session, except);
+        if session {
+            item.undecided += 1;
+            party.session.push(id);
+        }
+        let holder = party.leg.as_ref().map(|leg| &leg.address.endpoint);
+        for address in item.endpoints.of_mode(ImMode::Page, except) {
+            if holder == Some(&address.endpoint) {
+                item.skipped = Some(address.endpoint.clone());
+            } else {
+                item.undecided += 1;
+                party.pages.push(&address.endpoint, id);
+            }
+        }
+        if item.undecided == 0 {
+            // The session it was to go into vanished while it was archived.
+            self.refuse(id, FailureReason::Unavailable, turn);
+        }
+    }
+
+    /// For a receipt: the endpoint it belongs to.
+    fn receiver_of(&self, message: &InstantMessage, from: Side) -> Result<Option<EndpointId>, FailureReason> {
+        let MessageKind::Receipt { about } = &message.kind else {
+            return Ok(None);
+        };
+        match self.memory.sender_of(from.other(), about) {
+            Some(endpoint) => Ok(Some(endpoint.clone())),
+            None if self.is_self() => match self.memory.sender_of(from, about) {
+                Some(endpoint) => Ok(Some(endpoint.clone())),
+                None => Err(FailureReason::UnknownMessage),
+            },
+            None => Err(FailureReason::UnknownMessage),
+        }
+    }
+}

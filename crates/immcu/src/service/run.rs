@@ -1,0 +1,335 @@
+//! Executes what conversations want done, and feeds back what comes of it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use rpc::{
+    ConversationKey, Deliver, Error, ErrorCode, FailureReason, FrontEndClient, LegId, Ring, RingAnswer,
+};
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+use topology::MemberId;
+
+use super::Inner;
+use crate::archive::{OutcomeRecord, Record};
+use crate::conversation::{Conversation, ItemId, Side, Ticket};
+use crate::effect::{
+    Call, CallError, Delivered, Effect, Event, Outcome, Prepared, PreparedOpen, Purpose, Rung, Subject, Tell,
+    Turn,
+};
+use crate::endpoints::Endpoints;
+use crate::limits::{LOST_AFTER, RETRY_PAUSES};
+
+/// What came of a call.
+enum Input {
+    Prepared(ItemId, Result<Prepared, FailureReason>),
+    OpenPrepared(LegId, Result<PreparedOpen, FailureReason>),
+    Appended(Subject, bool),
+    Delivered(Ticket, Delivered),
+    Rung(Side, LegId, Rung),
+    Located(Purpose, Endpoints),
+}
+
+impl Input {
+    fn feed(self, conversation: &mut Conversation, turn: &mut Turn<'_>) {
+        match self {
+            Input::Prepared(item, result) => conversation.prepared(item, result, turn),
+            Input::OpenPrepared(leg, result) => conversation.open_prepared(leg, result, turn),
+            Input::Appended(subject, appended) => conversation.appended(subject, appended, turn),
+            Input::Delivered(ticket, delivered) => conversation.delivered(ticket, delivered, turn),
+            Input::Rung(side, leg, rung) => conversation.rung(side, leg, rung, turn),
+            Input::Located(purpose, endpoints) => conversation.located(purpose, &endpoints, turn),
+        }
+    }
+}
+
+/// Whether the same call to a front end may succeed later.
+fn call_error(error: &Error) -> CallError {
+    tracing::debug!(%error, code = error.code.as_str(), "a front end did not do what it was asked");
+    if error.code.may_retry() {
+        CallError::Unreachable
+    } else {
+        CallError::Failed
+    }
+}
+
+impl Inner {
+    /// Does what an input brought about: everything that has no answer at once, calls in tasks of their own but for the
+    /// last one, which is returned for the caller to carry on with.
+    pub(super) fn carry_out(self: &Arc<Self>, key: &ConversationKey, effects: Vec<Effect>) -> Option<Call> {
+        let mut last = None;
+        for effect in effects {
+            match effect {
+                Effect::Call(call) => {
+                    if let Some(call) = last.replace(call) {
+                        self.spawn_run(key, call);
+                    }
+                }
+                Effect::Tell(member, tell) => self.spawn_tell(member, tell),
+                // A sender that went away does not need its answer.
+                Effect::Answer(reply, answer) => drop(reply.send(answer)),
+                Effect::AnswerOpen(reply, answer) => drop(reply.send(answer)),
+                Effect::Outcome(outcome) => self.spawn_outcome(key, outcome),
+                Effect::Count(event) => self.counters.count(event),
+                // Done under the lock of the shard.
+                Effect::Bind(_) | Effect::Forget(_) => {}
+            }
+        }
+        last
+    }
+
+    /// Makes a call, feeds its answer, and goes on with what follows, until nothing does.
+    async fn run(self: Arc<Self>, key: ConversationKey, call: Call) {
+        let mut next = Some(call);
+        while let Some(call) = next {
+            let Some(input) = self.execute(&key, call).await else {
+                return;
+            };
+            let effects = self.shards.feed(&key, super::now(), |conversation, turn| {
+                input.feed(conversation, turn);
+            });
+            next = self.carry_out(&key, effects);
+        }
+    }
+
+    pub(super) fn spawn_run(self: &Arc<Self>, key: &ConversationKey, call: Call) {
+        let run = self.clone().run(key.clone(), call);
+        self.calls.spawn_on(run, &self.runtime);
+    }
+
+    /// The same as [`Inner::spawn_run`], but the caller polls it as long as it likes.
+    pub(super) fn work(self: &Arc<Self>, key: ConversationKey, call: Call) -> Work {
+        Work {
+            _token: self.calls.token(),
+            calls: self.calls.clone(),
+            runtime: self.runtime.clone(),
+            run: Some(Box::pin(self.clone().run(key, call))),
+        }
+    }
+
+    async fn execute(&self, key: &ConversationKey, call: Call) -> Option<Input> {
+        Some(match call {
+            Call::Prepare {
+                item,
+                message,
+                within,
+            } => Input::Prepared(item, self.prepare.message(message, within).await),
+            Call::PrepareOpen { open, within } => {
+                Input::OpenPrepared(open.leg, self.prepare.open(&open, within).await)
+            }
+            Call::Append {
+                subject,
+                message,
+                original,
+            } => {
+                let record = Record {
+                    conversation: key.clone(),
+                    message,
+                    original,
+                    at: SystemTime::now(),
+                };
+                Input::Appended(subject, self.append(record).await)
+            }
+            Call::Deliver {
+                ticket,
+                member,
+                deliver,
+            } => Input::Delivered(ticket, self.deliver(&member, deliver).await),
+            Call::Ring { side, member, ring } => {
+                let leg = ring.leg;
+                Input::Rung(side, leg, self.ring(&member, ring).await?)
+            }
+            Call::Locate { purpose, aor } => {
+                let endpoints = match &purpose {
+                    Purpose::Signal(_, signal) => self.prepare.for_signal(&signal.from, &aor).await,
+                    Purpose::Deliver(_) | Purpose::Ring(..) => self.prepare.located(&aor).await,
+                };
+                Input::Located(purpose, endpoints)
+            }
+        })
+    }
+
+    async fn append(&self, record: Record) -> bool {
+        let appended = self.prepare.hooks.archive.append(record);
+        match tokio::time::timeout(self.limits.archive, appended).await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "a message was not archived");
+                false
+            }
+            Err(_) => false,
+        }
+    }
+
+    fn front_end(&self, member: &MemberId) -> Result<FrontEndClient, CallError> {
+        self.front_ends.get(member).ok_or(CallError::Unreachable)
+    }
+
+    async fn deliver(&self, member: &MemberId, deliver: Deliver) -> Delivered {
+        let front_end = self.front_end(member)?;
+        // The conversation counts the call as lost by itself; this ends what is left of it.
+        let patience = deliver.patience + 2 * LOST_AFTER;
+        match tokio::time::timeout(patience, front_end.deliver(deliver)).await {
+            Ok(result) => result.map_err(|error| call_error(&error)),
+            Err(_) => Err(CallError::Failed),
+        }
+    }
+
+    /// Rings until the endpoint answers or nobody wants it to any more. One task begins and stops the ringing of a leg,
+    /// so that the request to stop never overtakes the invitation. `None`: it was stopped, nobody waits for the answer.
+    async fn ring(&self, member: &MemberId, ring: Ring) -> Option<Rung> {
+        let leg = ring.leg;
+        let stop = self.shards.legs().stop_handle(leg)?;
+        let front_end = match self.front_end(member) {
+            Ok(front_end) => front_end,
+            Err(error) => return Some(Err(error)),
+        };
+        let patience = ring.patience + LOST_AFTER;
+        let mut ringing = std::pin::pin!(front_end.ring(ring));
+        let rung: Result<Result<RingAnswer, FailureReason>, Error> = tokio::select! {
+            biased;
+            rung = &mut ringing => rung,
+            () = stop.notified() => {
+                let stopped = self.tell(member, Tell::StopRinging(leg));
+                // The invitation is polled until it is over: its front end may still have something to do for it.
+                let both = async { tokio::join!(stopped, ringing) };
+                drop(tokio::time::timeout(LOST_AFTER, both).await);
+                return None;
+            }
+            () = tokio::time::sleep(patience) => Ok(Err(FailureReason::Timeout)),
+        };
+        Some(rung.map_err(|error| call_error(&error)))
+    }
+
+    fn spawn_tell(self: &Arc<Self>, member: MemberId, tell: Tell) {
+        let inner = self.clone();
+        self.calls
+            .spawn_on(async move { inner.tell(&member, tell).await }, &self.runtime);
+    }
+
+    /// Tells a front end something, again if it cannot be reached. If it stays away, its legs died with it.
+    async fn tell(&self, member: &MemberId, tell: Tell) {
+        if let Tell::Signal(signal, targets) = tell {
+            if let Ok(front_end) = self.front_end(member) {
+                // State, not text: the next one replaces it.
+                drop(tokio::time::timeout(LOST_AFTER, front_end.signal(signal, targets)).await);
+            }
+            return;
+        }
+        for pause in RETRY_PAUSES.iter().map(Some).chain([None]) {
+            if self.tell_once(member, &tell).await {
+                return;
+            }
+            let Some(pause) = pause else { break };
+            tokio::time::sleep(*pause).await;
+            self.counters.count(Event::Retried);
+        }
+        self.counters.count(Event::Lost);
+    }
+
+    /// False: it may be tried again.
+    async fn tell_once(&self, member: &MemberId, tell: &Tell) -> bool {
+        let Ok(front_end) = self.front_end(member) else {
+            return false;
+        };
+        let told = async {
+            match tell {
+                Tell::StopRinging(leg) => front_end.stop_ringing(*leg).await,
+                Tell::EndLeg(leg) => front_end.end_leg(*leg).await,
+                Tell::Signal(..) => Ok(()),
+            }
+        };
+        match tokio::time::timeout(LOST_AFTER, told).await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => call_error(&error) == CallError::Failed,
+            Err(_) => false,
+        }
+    }
+
+    fn spawn_outcome(self: &Arc<Self>, key: &ConversationKey, outcome: Outcome) {
+        let record = OutcomeRecord {
+            conversation: key.clone(),
+            id: outcome.id,
+            disposition: outcome.disposition,
+            endpoints: outcome.endpoints,
+            at: SystemTime::now(),
+        };
+        let inner = self.clone();
+        let work = async move {
+            let taken = inner.prepare.hooks.archive.outcome(record);
+            if !matches!(
+                tokio::time::timeout(inner.limits.archive, taken).await,
+                Ok(Ok(()))
+            ) {
+                inner.counters.count(Event::ArchiveGap);
+            }
+        };
+        self.calls.spawn_on(work, &self.runtime);
+    }
+
+    /// Wakes the conversations of one shard when they are due.
+    pub(super) async fn keep_time(self: Arc<Self>, shard: usize) {
+        loop {
+            while let Some((key, effects)) = self.shards.wake_one(shard, super::now()) {
+                if let Some(call) = self.carry_out(&key, effects) {
+                    self.spawn_run(&key, call);
+                }
+            }
+            let due = self.shards.next_due(shard);
+            tokio::select! {
+                () = sleep_until(due) => {}
+                () = self.shards.earlier(shard) => {}
+                () = self.stop_timers.cancelled() => return,
+            }
+        }
+    }
+}
+
+async fn sleep_until(due: Option<std::time::Instant>) {
+    match due {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Work on a conversation that somebody polls who may go away. What is left of it then goes on in a task of its own, so
+/// that a call in flight is always followed by its answer.
+pub(super) struct Work {
+    run: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    calls: TaskTracker,
+    runtime: Handle,
+    /// Counts as a task: a stop waits for it.
+    _token: TaskTrackerToken,
+}
+
+impl Future for Work {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let Some(run) = &mut self.run else {
+            return Poll::Ready(());
+        };
+        let polled = run.as_mut().poll(context);
+        if polled.is_ready() {
+            self.run = None;
+        }
+        polled
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        if let Some(run) = self.run.take() {
+            self.calls.spawn_on(run, &self.runtime);
+        }
+    }
+}
+
+/// An error of the role itself.
+pub(super) fn unavailable(message: &str) -> Error {
+    Error::new(ErrorCode::Unavailable, message).retry_after(Duration::from_secs(5))
+}

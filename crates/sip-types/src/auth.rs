@@ -4,7 +4,8 @@ use std::fmt;
 
 use crate::limits;
 use crate::syntax::{
-    SyntaxError, is_blank, is_token, quote, quoted_end, split_at, split_list, starts_quoted, trim, unquote,
+    Class, SyntaxError, is_blank, is_token, quote, quoted_end, split_at, split_list, starts_quoted, trim,
+    unquote,
 };
 use crate::text::SipStr;
 
@@ -145,7 +146,7 @@ fn is_bare(value: &str) -> bool {
     !value.is_empty()
         && value
             .bytes()
-            .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b'\\' | b'<' | b'>'))
+            .all(|byte| byte == b';' || Class::BareValue.has(byte))
 }
 
 impl fmt::Display for AuthParams {

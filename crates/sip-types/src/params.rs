@@ -5,7 +5,8 @@ use std::hash::{Hash, Hasher};
 
 use crate::limits;
 use crate::syntax::{
-    SyntaxError, find_outside_quotes, is_token, quote, quoted_end, split_at, starts_quoted, trim, unquote,
+    Class, SyntaxError, find_outside_quotes, is_token, quote, quoted_end, split_at, starts_quoted, trim,
+    unquote,
 };
 use crate::text::SipStr;
 
@@ -242,7 +243,7 @@ fn name_and_value(one: &str) -> (&str, &str) {
 /// A bare value may have any visible character but separators, since peers send URIs and base64 unquoted.
 fn check_param(one: &str) -> Result<(), SyntaxError> {
     let (name, value) = name_and_value(one);
-    if !is_param_name(name) {
+    if name.is_empty() || !Class::ParamName.has_all(name) {
         return Err(SyntaxError("malformed parameter name"));
     }
     if one.len() > name.len() && value.is_empty() {
@@ -251,7 +252,7 @@ fn check_param(one: &str) -> Result<(), SyntaxError> {
     let good = if starts_quoted(value) {
         quoted_end(value) == Some(value.len())
     } else {
-        is_bare_value(value)
+        Class::BareValue.has_all(value)
     };
     if good {
         Ok(())
@@ -260,23 +261,8 @@ fn check_param(one: &str) -> Result<(), SyntaxError> {
     }
 }
 
-/// A token, or a name of URI parameters, which may also have `[]/:&$` (RFC 3261 `paramchar`).
-fn is_param_name(name: &str) -> bool {
-    !name.is_empty()
-        && name.bytes().all(|byte| {
-            crate::syntax::is_token_byte(byte)
-                || matches!(byte, b'[' | b']' | b'/' | b':' | b'&' | b'$' | b'(' | b')')
-        })
-}
-
-fn is_bare_value(value: &str) -> bool {
-    value
-        .bytes()
-        .all(|byte| !matches!(byte, 0..=b' ' | b'"' | b',' | b';' | b'<' | b'>' | b'\\' | 0x7f))
-}
-
 fn push(list: &mut String, name: &str, value: &str) {
-    let bracketed = value.starts_with('[') && is_bare_value(value);
+    let bracketed = value.starts_with('[') && Class::BareValue.has_all(value);
     if value.is_empty() || is_token(value) || bracketed {
         push_raw(list, name, value);
     } else {

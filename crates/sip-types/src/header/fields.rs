@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use super::name::{OTHER, by_id};
 use super::{HeaderError, HeaderName, TypedHeader};
-use crate::syntax::{split_list, trim};
+use crate::syntax::{SyntaxError, split_list, trim};
 use crate::text::SipStr;
 
 /// How many fields fit the index without a second allocation; most messages have fewer.
@@ -88,17 +88,17 @@ impl Headers {
 
     /// The values of all fields of this name, one item per field.
     pub fn get_all<'a>(&'a self, name: &HeaderName) -> impl Iterator<Item = SipStr> + use<'a> {
-        self.fields_of(name).map(|field| self.value(field))
+        self.fields_of(name.clone()).map(|field| self.value(field))
     }
 
     /// Whether there is a field of this name.
     pub fn has(&self, name: &HeaderName) -> bool {
-        self.fields_of(name).next().is_some()
+        self.fields_of(name.clone()).next().is_some()
     }
 
     /// How many fields of this name there are.
     pub fn count(&self, name: &HeaderName) -> usize {
-        self.fields_of(name).count()
+        self.fields_of(name.clone()).count()
     }
 
     /// All fields in order.
@@ -128,13 +128,12 @@ impl Headers {
     /// # Errors
     /// More than one field, or a value that does not parse.
     pub fn optional<H: TypedHeader>(&self) -> Result<Option<H>, HeaderError> {
-        let name = H::NAME;
-        let mut fields = self.fields_of(&name);
+        let mut fields = self.fields_of(H::NAME);
         let Some(field) = fields.next() else {
             return Ok(None);
         };
         if fields.next().is_some() {
-            return Err(HeaderError::Duplicate(name));
+            return Err(HeaderError::Duplicate(H::NAME));
         }
         H::parse(&self.value(field)).map(Some)
     }
@@ -145,16 +144,14 @@ impl Headers {
     /// The first value that does not parse.
     pub fn list<H: TypedHeader>(&self) -> Result<Vec<H>, HeaderError> {
         let mut all = Vec::new();
-        for field in self.fields_of(&H::NAME) {
+        for field in self.fields_of(H::NAME) {
             let value = self.value(field);
             if !H::COMMA_SEPARATED {
                 all.push(H::parse(&value)?);
                 continue;
             }
             for item in split_list(&value) {
-                all.push(H::parse(
-                    &value.slice_of(item.map_err(HeaderError::syntax::<H>)?),
-                )?);
+                all.push(parse_item(&value, item)?);
             }
         }
         Ok(all)
@@ -165,21 +162,20 @@ impl Headers {
     /// # Errors
     /// No field, or a first value that does not parse.
     pub fn first<H: TypedHeader>(&self) -> Result<H, HeaderError> {
-        let name = H::NAME;
-        let field = self.fields_of(&name).next().ok_or(HeaderError::Missing(name))?;
+        let field = self
+            .fields_of(H::NAME)
+            .next()
+            .ok_or(HeaderError::Missing(H::NAME))?;
         let value = self.value(field);
-        if !H::COMMA_SEPARATED {
-            return H::parse(&value);
-        }
-        match split_list(&value).next() {
-            Some(item) => H::parse(&value.slice_of(item.map_err(HeaderError::syntax::<H>)?)),
+        match split_list(&value).next().filter(|_| H::COMMA_SEPARATED) {
+            Some(item) => parse_item(&value, item),
             None => H::parse(&value),
         }
     }
 
-    /// Keeps a copy of `name` (free for known names), so that callers may pass a temporary.
-    fn fields_of<'a>(&'a self, name: &HeaderName) -> impl Iterator<Item = &'a Field> + use<'a> {
-        let (id, name) = (name.id(), name.clone());
+    /// Takes `name` by value, so that the iterator does not depend on a temporary of the caller.
+    fn fields_of(&self, name: HeaderName) -> impl Iterator<Item = &Field> {
+        let id = name.id();
         self.index
             .iter()
             .filter(move |field| field.id == id && (id != OTHER || self.has_name(field, &name)))
@@ -207,6 +203,17 @@ impl Headers {
             Cow::Borrowed(_) => value,
             Cow::Owned(plain) => plain.into(),
         }
+    }
+}
+
+/// Parses one item of a list.
+fn parse_item<H: TypedHeader>(value: &SipStr, item: Result<&str, SyntaxError>) -> Result<H, HeaderError> {
+    let item = item.map_err(HeaderError::syntax::<H>)?;
+    // The usual list has one item.
+    if item.len() == value.len() {
+        H::parse(value)
+    } else {
+        H::parse(&value.slice_of(item))
     }
 }
 

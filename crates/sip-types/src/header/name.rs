@@ -178,7 +178,8 @@ pub(crate) fn lookup(name: &[u8]) -> u8 {
         .copied()
         .unwrap_or(OTHER);
     while let Some(text) = TEXTS.get(usize::from(id)) {
-        if text.as_bytes().eq_ignore_ascii_case(name) {
+        // Most peers spell names as the RFCs do.
+        if text.as_bytes() == name || text.as_bytes().eq_ignore_ascii_case(name) {
             return id;
         }
         id = NEXT.get(usize::from(id)).copied().unwrap_or(OTHER);

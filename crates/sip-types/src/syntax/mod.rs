@@ -2,10 +2,12 @@
 //!
 //! Values reach these functions trimmed and unfolded, without CR or LF.
 
+mod chars;
 mod list;
 mod number;
 mod quoted;
 
+pub(crate) use chars::Class;
 pub use list::{ListItems, split_list};
 pub use number::{parse_u8, parse_u16, parse_u32};
 pub(crate) use quoted::{find_outside_quotes, starts_quoted};
@@ -16,26 +18,14 @@ pub use quoted::{quote, quoted_end, unquote};
 #[error("{0}")]
 pub struct SyntaxError(pub &'static str);
 
-/// Which bytes a token may have: alphanumeric and ``-.!%*_+`'~``.
-const TOKEN: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = matches!(byte as u8,
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~');
-        byte += 1;
-    }
-    table
-};
-
 /// Whether `byte` may stand in a token.
 pub fn is_token_byte(byte: u8) -> bool {
-    TOKEN.get(usize::from(byte)).copied().unwrap_or(false)
+    Class::Token.has(byte)
 }
 
 /// Whether `text` is a token: not empty, and nothing but token bytes.
 pub fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(is_token_byte)
+    !text.is_empty() && Class::Token.has_all(text)
 }
 
 /// Whether `byte` is a blank: space or tab.
@@ -45,12 +35,20 @@ pub(crate) fn is_blank(byte: u8) -> bool {
 
 /// `text` without the blanks (space, tab) at both ends.
 pub fn trim(text: &str) -> &str {
-    text.trim_matches([' ', '\t'])
+    let bytes = text.as_bytes();
+    // Nearly always there is nothing to trim.
+    let blank = |byte: Option<&u8>| byte.copied().is_some_and(is_blank);
+    if blank(bytes.first()) || blank(bytes.last()) {
+        text.trim_matches([' ', '\t'])
+    } else {
+        text
+    }
 }
 
 /// `text` split at the first `byte`, neither part trimmed; `None` if there is none.
 pub(crate) fn cut(text: &str, byte: u8) -> Option<(&str, &str)> {
-    let at = memchr::memchr(byte, text.as_bytes())?;
+    // The separators of SIP come early: a plain loop is faster than a search with vectors.
+    let at = text.bytes().position(|known| known == byte)?;
     Some((text.get(..at)?, text.get(at.checked_add(1)?..)?))
 }
 

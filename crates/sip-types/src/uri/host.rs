@@ -43,14 +43,17 @@ fn ipv6(text: &str) -> Option<Ipv6Addr> {
 
 /// Labels of letters, digits and hyphens. An underscore is let through: internal zones have it.
 fn is_name(host: &str) -> bool {
-    let host = host.strip_suffix('.').unwrap_or(host);
+    let mut last = b'.';
+    for byte in host.bytes() {
+        let good =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') || (byte == b'.' && last != b'.');
+        if !good {
+            return false;
+        }
+        last = byte;
+    }
+    // One point at the end makes the name absolute, RFC 1034 section 3.1.
     !host.is_empty()
-        && host.split('.').all(|label| {
-            !label.is_empty()
-                && label
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-        })
 }
 
 /// Parses `host` or `host:port`, without blanks.

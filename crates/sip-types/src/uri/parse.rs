@@ -2,7 +2,7 @@
 
 use super::{Kind, Parts, Span, UriError, hex_pair, parse_host_port};
 use crate::limits;
-use crate::syntax::{SyntaxError, split_at};
+use crate::syntax::{Class, SyntaxError, split_at};
 
 /// Finds the parts of `text` and checks them.
 pub(super) fn parts(raw: &str) -> Result<Parts, UriError> {
@@ -15,9 +15,6 @@ pub(super) fn parts(raw: &str) -> Result<Parts, UriError> {
     }
     if rest.is_empty() {
         return Err(UriError("nothing after the scheme"));
-    }
-    if !raw.bytes().all(is_uri_byte) {
-        return Err(UriError("character that must be escaped"));
     }
     let mut parts = Parts {
         scheme: offset(scheme.len())?,
@@ -33,6 +30,8 @@ pub(super) fn parts(raw: &str) -> Result<Parts, UriError> {
     } else if scheme.eq_ignore_ascii_case("tel") {
         parts.kind = Kind::Tel;
         tel(&whole, rest, &mut parts)?;
+    } else if !Class::Uri.has_all(rest) {
+        return Err(UriError("character that must be escaped"));
     }
     if !parts.params.range().is_empty() {
         check_params(raw.get(parts.params.range()).unwrap_or_default())?;
@@ -70,10 +69,10 @@ fn sip(whole: &Whole<'_>, rest: &str, parts: &mut Parts) -> Result<(), UriError>
                 Some((user, password)) => (user, Some(password)),
                 None => (userinfo, None),
             };
-            if user.is_empty() || !escaped(user, is_user_byte) {
+            if user.is_empty() || !escaped(user, Class::User) {
                 return Err(UriError("malformed user part"));
             }
-            if !password.is_none_or(|password| escaped(password, is_password_byte)) {
+            if !password.is_none_or(|password| escaped(password, Class::Password)) {
                 return Err(UriError("malformed password"));
             }
             parts.user = Some(whole.span(user)?);
@@ -117,8 +116,8 @@ fn tel(whole: &Whole<'_>, rest: &str, parts: &mut Parts) -> Result<(), UriError>
 
 fn check_params(params: &str) -> Result<(), UriError> {
     crate::params::checked(params).map_err(|SyntaxError(why)| UriError(why))?;
-    // URI parameters have no quoted strings and no blanks; blanks were refused with the whole text.
-    if !escaped(params, is_param_byte) {
+    // Unlike those of headers, the parameters of a URI have neither quotes nor blanks.
+    if !escaped(params, Class::UriParam) {
         return Err(UriError("malformed parameter"));
     }
     Ok(())
@@ -127,7 +126,7 @@ fn check_params(params: &str) -> Result<(), UriError> {
 fn check_headers(headers: &str) -> Result<(), UriError> {
     let good = headers.split('&').all(|header| {
         crate::syntax::cut(header, b'=').is_some_and(|(name, value)| {
-            !name.is_empty() && escaped(name, is_header_byte) && escaped(value, is_header_byte)
+            !name.is_empty() && escaped(name, Class::UriHeader) && escaped(value, Class::UriHeader)
         })
     });
     if good {
@@ -137,60 +136,24 @@ fn check_headers(headers: &str) -> Result<(), UriError> {
     }
 }
 
-// === character classes of RFC 3261 section 25.1 ===
-
 fn is_scheme(scheme: &str) -> bool {
-    scheme
-        .bytes()
-        .next()
-        .is_some_and(|byte| byte.is_ascii_alphabetic())
+    scheme.starts_with(|first: char| first.is_ascii_alphabetic())
         && scheme
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
 }
 
-/// What may stand in any URI at all: visible ASCII without delimiters.
-fn is_uri_byte(byte: u8) -> bool {
-    byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>' | b'"')
-}
-
-fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'\'' | b'(' | b')'
-        )
-}
-
-fn is_user_byte(byte: u8) -> bool {
-    // `#` is not allowed, but clients dial with it.
-    is_unreserved(byte) || matches!(byte, b'&' | b'=' | b'+' | b'$' | b',' | b';' | b'?' | b'/' | b'#')
-}
-
-fn is_password_byte(byte: u8) -> bool {
-    is_unreserved(byte) || matches!(byte, b'&' | b'=' | b'+' | b'$' | b',')
-}
-
-fn is_param_byte(byte: u8) -> bool {
-    is_unreserved(byte) || matches!(byte, b'[' | b']' | b'/' | b':' | b'&' | b'+' | b'$' | b';' | b'=')
-}
-
-fn is_header_byte(byte: u8) -> bool {
-    is_unreserved(byte) || matches!(byte, b'[' | b']' | b'/' | b'?' | b':' | b'+' | b'$')
-}
-
-/// Whether `text` has only `allowed` bytes and whole `%XX` escapes.
-fn escaped(text: &str, allowed: impl Fn(u8) -> bool) -> bool {
+/// Whether `text` has only bytes of `class` and whole `%XX` escapes.
+fn escaped(text: &str, class: Class) -> bool {
     let mut rest = text.as_bytes();
-    while let Some((&byte, tail)) = rest.split_first() {
-        rest = match byte {
-            b'%' => match hex_pair(tail) {
-                Some((_, tail)) => tail,
-                None => return false,
-            },
-            byte if allowed(byte) => tail,
-            _ => return false,
+    while let Some(at) = rest.iter().position(|byte| !class.has(*byte)) {
+        let Some((b'%', tail)) = rest.get(at..).and_then(<[u8]>::split_first) else {
+            return false;
         };
+        let Some((_, tail)) = hex_pair(tail) else {
+            return false;
+        };
+        rest = tail;
     }
     true
 }

@@ -29,13 +29,13 @@ impl CallId {
 
 /// `word [ "@" word ]` of RFC 3261 section 25.1, and no blanks.
 pub(super) fn is_call_id(text: &str) -> bool {
-    let mut parts = text.split('@');
-    let good = |part: &str| !part.is_empty() && part.bytes().all(is_word_byte);
-    parts.next().is_some_and(good) && parts.next().is_none_or(good) && parts.next().is_none()
+    let (first, second) = crate::syntax::cut(text, b'@').map_or((text, None), |(first, second)| (first, Some(second)));
+    is_word(first) && second.is_none_or(is_word)
 }
 
-fn is_word_byte(byte: u8) -> bool {
-    crate::syntax::is_token_byte(byte) || b"()<>:\\\"/[]?{}".contains(&byte)
+fn is_word(text: &str) -> bool {
+    let byte = |byte| crate::syntax::is_token_byte(byte) || b"()<>:\\\"/[]?{}".contains(&byte);
+    !text.is_empty() && text.bytes().all(byte)
 }
 
 impl TypedHeader for CallId {

@@ -20,17 +20,17 @@ pub struct Sipp {
 
 impl Sipp {
     /// A run of this scenario file once, against the TCP listener, in the name of this account. In the
-    /// scenario the user is `[field0]`, the other party `[field1]`, the password `[field2]`.
+    /// scenario the user is `[field0]`, the other party `[field1]`, the Authorization line `[field2]`.
     ///
     /// # Errors
     /// No temporary directory.
     pub fn new(server: SocketAddr, scenario: &Path, account: &Account, other: &Account) -> Result<Sipp> {
         let home = tempfile::Builder::new().prefix("sipp-").tempdir()?;
         let users = home.path().join("users.csv");
-        let line = format!(
-            "SEQUENTIAL\n{};{};{}\n",
-            account.user, other.user, account.password
-        );
+        let Account { user, password } = account;
+        // The keyword does not take other fields inside, so it stands in one as a whole.
+        let authentication = format!("[authentication username={user} password={password}]");
+        let line = format!("SEQUENTIAL\n{user};{};{authentication}\n", other.user);
         std::fs::write(&users, line)?;
         let name = scenario
             .file_stem()

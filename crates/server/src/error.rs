@@ -43,7 +43,10 @@ pub enum StartError {
     },
     /// The configured certificate cannot be used.
     #[error("tls.certificate: {0}")]
-    Tls(String),
+    Tls(#[from] sip_transport::tls::TlsError),
+    /// A limit or a range of addresses cannot be used.
+    #[error("limits: {0}")]
+    Limit(String),
     /// The pool's key file cannot be used.
     #[error("secrets.key_file {path}: {problem}")]
     KeyFile {
@@ -63,6 +66,9 @@ pub enum StartError {
         /// What is wrong.
         problem: String,
     },
+    /// The people of the demo could not be made.
+    #[error("demo people: {0}")]
+    Demo(String),
     /// Roles were left out, and there is no network between roles in this version.
     #[error("this version runs all roles in one process; {0} cannot be left out")]
     MissingRole(topology::Role),

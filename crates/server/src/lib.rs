@@ -2,13 +2,29 @@
 //!
 //! It is the only crate that knows every role.
 
+mod background;
+mod certificate;
+pub mod control;
+mod demo;
+mod echo;
 mod error;
 mod files;
 mod health;
+mod keys;
+mod listeners;
+mod metrics;
 mod ops;
+mod password;
 mod pki;
-#[path = "control/socket.rs"]
-mod socket;
+mod ready;
+mod roles;
+mod serve;
+mod signals;
+mod status;
 
 pub use error::StartError;
 pub use health::{Health, State};
+pub use password::readable_password;
+pub use ready::{Demo, DemoPerson, Ready};
+pub use serve::{Options, Running, migrate, serve};
+pub use signals::{Signal, Signals};

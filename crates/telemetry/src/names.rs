@@ -115,12 +115,19 @@ metrics! {
     USERS_ACTIVE = gauge("portico_user_active", "Users with at least one endpoint signed in.");
     ACCOUNTS = gauge("portico_account", "Accounts in the directory.");
 
-    IM_MESSAGES = counter("portico_im_messages_total", "Instant messages, by result.");
+    IM_MESSAGES = counter("portico_im_messages_total", "Instant messages that are over, by kind and result.");
     IM_DELIVERY_DURATION = histogram(
         "portico_im_delivery_duration_seconds",
-        "Time from taking a message to the recipient's answer."
+        "Time from sending a message to an endpoint to its answer."
     );
-    IM_SESSIONS_ACTIVE = gauge("portico_im_session_active", "Open two-party sessions.");
+    IM_CONVERSATIONS_ACTIVE = gauge("portico_im_conversation_active", "Conversations in memory.");
+    IM_LEGS_ACTIVE = gauge("portico_im_leg_active", "Established legs of sessions; a session of two has two.");
+    IM_RINGING = gauge("portico_im_ringing", "Sides of conversations that ring.");
+    IM_SESSIONS_OPENED = counter("portico_im_sessions_total", "Sessions asked for.");
+    IM_REMEMBERED = gauge("portico_im_remembered_messages", "Message ids remembered to answer repetitions.");
+    IM_EVENTS = counter("portico_im_events_total", "What is unusual on the way of a message, by reason.");
+    IM_SIGNALS = counter("portico_im_signals_total", "Typing indications, by result.");
+    ARCHIVE_GAPS = counter("portico_archive_gaps_total", "Records the archive did not take.");
 
     QUEUE_SIZE = gauge("portico_queue_size", "Items waiting in an internal queue.");
     QUEUE_LIMIT = gauge("portico_queue_limit", "Items an internal queue can hold.");
@@ -158,6 +165,8 @@ pub mod label {
     pub const RESULT: &str = "result";
     /// What was done to a binding.
     pub const OPERATION: &str = "operation";
+    /// Kind of message: `text`, `receipt`.
+    pub const KIND: &str = "kind";
     /// Which limit.
     pub const LIMIT: &str = "limit";
     /// Which internal queue.

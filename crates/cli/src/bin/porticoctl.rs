@@ -1,2 +1,11 @@
-//! Work begins here.
-fn main() {}
+//! The control tool. See `porticoctl --help`.
+
+use std::process::ExitCode;
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::ctl::main(std::env::args_os())
+}

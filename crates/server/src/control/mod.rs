@@ -8,17 +8,24 @@ mod policies;
 mod socket;
 mod users;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{get, put};
 use axum::{Json, Router};
 use rpc::{DirectoryClient, ErrorCode};
 use sip_types::AddressOfRecord;
 
+pub(crate) use policies::convert as setting_value;
 pub(crate) use socket::{ControlSocket, bind};
+
+/// Where the control socket of this data directory is.
+pub fn socket_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("control.sock")
+}
 
 /// What requests are answered from.
 #[derive(Clone)]
@@ -37,12 +44,27 @@ pub(crate) fn router(control: Control) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/users", get(users::list).post(users::create))
-        .route("/v1/users/{address}", get(users::show).patch(users::change).delete(users::delete))
-        .route("/v1/users/{address}/sessions", get(users::sessions).delete(users::kick))
+        .route(
+            "/v1/users/{address}",
+            get(users::show).patch(users::change).delete(users::delete),
+        )
+        .route(
+            "/v1/users/{address}/sessions",
+            get(users::sessions).delete(users::kick),
+        )
         .route("/v1/policy-kinds", get(policies::kinds))
         .route("/v1/policies", get(policies::list))
-        .route("/v1/policies/{kind}/{name}", post(policies::create).patch(policies::set).delete(policies::delete))
-        .route("/v1/grants/{kind}/{address}", put(policies::grant).delete(policies::revoke))
+        .route(
+            "/v1/policies/{kind}/{name}",
+            get(policies::show)
+                .post(policies::create)
+                .patch(policies::set)
+                .delete(policies::delete),
+        )
+        .route(
+            "/v1/grants/{kind}/{address}",
+            put(policies::grant).delete(policies::revoke),
+        )
         .route("/v1/effective/{kind}/{address}", get(policies::effective))
         .fallback(unknown_path)
         .with_state(control)
@@ -55,7 +77,10 @@ async fn status(State(control): State<Control>) -> Result<Json<api::Status>, Ref
 }
 
 async fn unknown_path() -> Refusal {
-    Refusal(rpc::Error::new(ErrorCode::NotFound, "this server has no such operation; is porticoctl newer?"))
+    Refusal(rpc::Error::new(
+        ErrorCode::NotFound,
+        "this server has no such operation; is porticoctl newer?",
+    ))
 }
 
 /// An error of a role as an HTTP answer.

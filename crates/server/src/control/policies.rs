@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use rpc::{PolicyScope, PolicyValue, PolicyView};
 use serde::Deserialize;
 
-use super::{Control, Refusal, address, api};
+use super::{Control, Refusal, address, api, not_found};
 
 #[derive(Deserialize)]
 pub(super) struct Filter {
@@ -27,12 +27,31 @@ pub(super) async fn list(
     Ok(Json(policies.into_iter().map(policy).collect()))
 }
 
+pub(super) async fn show(
+    State(control): State<Control>,
+    Path((kind, name)): Path<(String, String)>,
+) -> Result<Json<api::Policy>, Refusal> {
+    let scope = PolicyScope::parse(&name);
+    let stored = control
+        .directory
+        .policies(Some(&kind))
+        .await?
+        .into_iter()
+        .find(|stored| stored.scope == scope);
+    stored
+        .map(|stored| Json(policy(stored)))
+        .ok_or_else(|| not_found(&format!("{kind} policy"), &name))
+}
+
 pub(super) async fn create(
     State(control): State<Control>,
     Path((kind, name)): Path<(String, String)>,
     Json(body): Json<api::PolicyValues>,
 ) -> Result<(StatusCode, Json<api::Policy>), Refusal> {
-    let created = control.directory.create_policy(&kind, PolicyScope::parse(&name), body.values).await?;
+    let created = control
+        .directory
+        .create_policy(&kind, PolicyScope::parse(&name), body.values)
+        .await?;
     Ok((StatusCode::CREATED, Json(policy(created))))
 }
 
@@ -41,7 +60,10 @@ pub(super) async fn set(
     Path((kind, name)): Path<(String, String)>,
     Json(body): Json<api::PolicyValues>,
 ) -> Result<Json<api::Policy>, Refusal> {
-    let changed = control.directory.set_policy(&kind, PolicyScope::parse(&name), body.values).await?;
+    let changed = control
+        .directory
+        .set_policy(&kind, PolicyScope::parse(&name), body.values)
+        .await?;
     Ok(Json(policy(changed)))
 }
 
@@ -49,7 +71,10 @@ pub(super) async fn delete(
     State(control): State<Control>,
     Path((kind, name)): Path<(String, String)>,
 ) -> Result<StatusCode, Refusal> {
-    control.directory.delete_policy(&kind, PolicyScope::parse(&name)).await?;
+    control
+        .directory
+        .delete_policy(&kind, PolicyScope::parse(&name))
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -58,7 +83,10 @@ pub(super) async fn grant(
     Path((kind, user)): Path<(String, String)>,
     Json(body): Json<api::Grant>,
 ) -> Result<StatusCode, Refusal> {
-    control.directory.grant_policy(&kind, Some(&body.name), &address(&user)?).await?;
+    control
+        .directory
+        .grant_policy(&kind, Some(&body.name), &address(&user)?)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -66,7 +94,10 @@ pub(super) async fn revoke(
     State(control): State<Control>,
     Path((kind, user)): Path<(String, String)>,
 ) -> Result<StatusCode, Refusal> {
-    control.directory.grant_policy(&kind, None, &address(&user)?).await?;
+    control
+        .directory
+        .grant_policy(&kind, None, &address(&user)?)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -74,7 +105,10 @@ pub(super) async fn effective(
     State(control): State<Control>,
     Path((kind, user)): Path<(String, String)>,
 ) -> Result<Json<api::Effective>, Refusal> {
-    let effective = control.directory.effective_policy(&kind, &address(&user)?).await?;
+    let effective = control
+        .directory
+        .effective_policy(&kind, &address(&user)?)
+        .await?;
     Ok(Json(api::Effective {
         kind: effective.kind.clone(),
         name: effective.scope.as_ref().map(ToString::to_string),
@@ -92,7 +126,10 @@ fn policy(view: PolicyView) -> api::Policy {
 }
 
 fn values(values: &BTreeMap<String, PolicyValue>) -> BTreeMap<String, api::Value> {
-    values.iter().map(|(key, value)| (key.clone(), convert(value))).collect()
+    values
+        .iter()
+        .map(|(key, value)| (key.clone(), convert(value)))
+        .collect()
 }
 
 pub(crate) fn convert(value: &PolicyValue) -> api::Value {

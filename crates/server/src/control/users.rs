@@ -39,7 +39,9 @@ pub(super) async fn show(
 ) -> Result<Json<api::User>, Refusal> {
     let aor = address(&name)?;
     let account = control.directory.account(&aor).await?;
-    account.map(|account| Json(user(account))).ok_or_else(|| not_found("user", &aor))
+    account
+        .map(|account| Json(user(account)))
+        .ok_or_else(|| not_found("user", &aor))
 }
 
 pub(super) async fn create(
@@ -72,7 +74,11 @@ pub(super) async fn change(
         }
         (Some(password), Some(ntlm)) => Some((password, ntlm)),
         (Some(password), None) => {
-            let before = control.directory.account(&aor).await?.ok_or_else(|| not_found("user", &aor))?;
+            let before = control
+                .directory
+                .account(&aor)
+                .await?
+                .ok_or_else(|| not_found("user", &aor))?;
             Some((password, before.ntlm))
         }
         (None, None) => None,
@@ -91,7 +97,10 @@ pub(super) async fn change(
     Ok(Json(user(control.directory.change_account(&aor, change).await?)))
 }
 
-pub(super) async fn delete(State(control): State<Control>, Path(name): Path<String>) -> Result<StatusCode, Refusal> {
+pub(super) async fn delete(
+    State(control): State<Control>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Refusal> {
     control.directory.delete_account(&address(&name)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,0 +1,24 @@
+//! `portico migrate`: the schema of the database, in one step that an upgrade can wait for.
+
+use std::process::ExitCode;
+
+use super::{Place, fail, runtime, validated};
+use crate::out;
+
+pub(super) fn run(place: &Place) -> ExitCode {
+    let config = match validated(place.layers()) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    match runtime.block_on(server::migrate(&config)) {
+        Ok(()) => {
+            out::line("the database has the schema of this version");
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(&error),
+    }
+}

@@ -1,0 +1,151 @@
+//! `portico`: the server.
+
+mod config;
+mod demo;
+mod healthcheck;
+mod migrate;
+mod run;
+mod say;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use telemetry::LogFormat;
+use topology::Role;
+
+/// Instant messaging and presence for an organisation, on open protocols.
+#[derive(Parser, Debug)]
+#[command(
+    name = "portico",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+#[command(after_help = "A first try: `portico demo`. A server: `portico run --config FILE --data-dir DIR`.")]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Serve. Without any configuration: everything in one process, on loopback, with its own certificate authority
+    Run(RunArguments),
+    /// Serve with demo people, an echo contact and printed settings: for a first try
+    Demo(DemoArguments),
+    /// Bring the database to this version's schema and end
+    Migrate(Place),
+    /// Ask the server of this configuration whether it is ready: exit code 0 or 1
+    Healthcheck(Place),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// What to do with the configuration.
+#[derive(Subcommand, Debug)]
+pub enum ConfigCommand {
+    /// Say what is wrong with it, if anything
+    Check(Place),
+    /// Show every key, its value and where that comes from
+    Show(Place),
+}
+
+/// Where configuration and data are.
+#[derive(Args, Debug, Clone)]
+pub struct Place {
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE", env = "PORTICO_CONFIG")]
+    config: Option<PathBuf>,
+    /// Directory of the database, the key file, the development authority and the control socket
+    #[arg(long, value_name = "DIR", env = "PORTICO_DATA_DIR", default_value = ::config::DATA_DIR)]
+    data_dir: PathBuf,
+}
+
+/// How to say it.
+#[derive(Args, Debug, Clone, Copy)]
+struct Logs {
+    /// text: for people, log lines on standard error. json: one object per line on standard output
+    #[arg(long, value_name = "text|json", default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+/// Arguments of `portico run`.
+#[derive(Args, Debug)]
+pub struct RunArguments {
+    #[command(flatten)]
+    place: Place,
+    /// Run this role here; may be repeated. Without it: every role
+    #[arg(long = "role", value_name = "ROLE")]
+    roles: Vec<Role>,
+    /// List the roles and end
+    #[arg(long)]
+    list_roles: bool,
+    #[command(flatten)]
+    logs: Logs,
+}
+
+/// Arguments of `portico demo`.
+#[derive(Args, Debug)]
+pub struct DemoArguments {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    logs: Logs,
+}
+
+/// Runs the program.
+pub fn main(arguments: Arguments) -> ExitCode {
+    match arguments.command {
+        Command::Run(arguments) if arguments.list_roles => run::list_roles(),
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Migrate(place) => migrate::run(&place),
+        Command::Healthcheck(place) => healthcheck::run(&place),
+        Command::Config(ConfigCommand::Check(place)) => config::check(&place),
+        Command::Config(ConfigCommand::Show(place)) => config::show(&place),
+    }
+}
+
+/// Exit code for a configuration that is refused.
+const CONFIGURATION: u8 = 2;
+
+impl Place {
+    /// The layers of the configuration. The only place that reads the environment.
+    fn layers(&self) -> ::config::Layers {
+        // Absolute, so that what is printed can be pasted anywhere. Fails only for the empty path.
+        let data_dir = std::path::absolute(&self.data_dir).unwrap_or_else(|_| self.data_dir.clone());
+        let layers = ::config::Layers::new(data_dir).environment(std::env::vars_os());
+        match &self.config {
+            Some(path) => layers.file(path),
+            None => layers,
+        }
+    }
+}
+
+/// The validated configuration, or the exit code after saying what is wrong with it.
+fn validated(layers: ::config::Layers) -> Result<::config::Config, ExitCode> {
+    layers.load().map_err(|problems| refuse(&problems))
+}
+
+/// Says what is wrong with a configuration.
+fn refuse(problems: &::config::Problems) -> ExitCode {
+    eprintln!("the configuration is not usable:\n{problems}");
+    ExitCode::from(CONFIGURATION)
+}
+
+/// Says why something failed.
+fn fail(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("portico: {error}");
+    ExitCode::FAILURE
+}
+
+/// The runtime of the server: one thread per core.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("portico")
+        .build()
+}

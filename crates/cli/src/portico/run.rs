@@ -1,0 +1,96 @@
+//! `portico run`: serve until told to stop.
+
+use std::process::ExitCode;
+
+use config::Config;
+use server::{Options, Running, Signal, Signals, StartError};
+use telemetry::LogFormat;
+use topology::Role;
+
+use super::{RunArguments, fail, runtime, say, validated};
+use crate::out;
+
+pub(super) fn list_roles() -> ExitCode {
+    let rows: Vec<Vec<String>> = Role::ALL
+        .iter()
+        .map(|role| vec![role.to_string(), role.describe().to_owned()])
+        .collect();
+    out::print(&out::table(&["role", "what it does"], &rows));
+    ExitCode::SUCCESS
+}
+
+pub(super) fn run(arguments: &RunArguments) -> ExitCode {
+    let config = match validated(arguments.place.layers()) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    let options = Options {
+        roles: arguments.roles.clone(),
+        demo: false,
+    };
+    serve(config, options, arguments.logs.log_format)
+}
+
+/// Serves and says so; the same for `run` and `demo`.
+pub(super) fn serve(config: Config, options: Options, format: LogFormat) -> ExitCode {
+    if let Err(error) = telemetry::init_logging(format, &config.telemetry.log) {
+        return fail(&error);
+    }
+    telemetry::log_panics();
+    raise_file_limit();
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    match runtime.block_on(until_stopped(config, options, format)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("portico: {}", say::start_error(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn until_stopped(config: Config, options: Options, format: LogFormat) -> Result<(), StartError> {
+    // Before the start: a signal that comes meanwhile is obeyed afterwards instead of killing half a server.
+    let mut signals = Signals::install()?;
+    let running = server::serve(config.clone(), options).await?;
+    announce(&config, &running, format);
+    while signals.next().await == Signal::Reload {
+        running.reload();
+    }
+    // A second request to stop does not wait.
+    tokio::select! {
+        () = running.stop() => {}
+        () = signals.stop_again() => tracing::warn!("told to stop twice: not waiting any longer"),
+    }
+    Ok(())
+}
+
+fn announce(config: &Config, running: &Running, format: LogFormat) {
+    match format {
+        LogFormat::Json => {
+            if let Some(demo) = running.demo() {
+                out::line(&say::demo_json(demo));
+            }
+            out::line(&say::ready_json(running.ready()));
+        }
+        LogFormat::Text => out::print(&say::ready_text(config, running.ready(), running.demo())),
+    }
+}
+
+/// Every client is a file descriptor, and the soft limit is often 1,024: takes what the hard limit gives.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => tracing::debug!(limit = ?limit.maximum, "file descriptors"),
+        Err(error) => {
+            tracing::warn!(%error, limit = ?limit.current, "cannot raise the limit of file descriptors")
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! One `start_<role>` per role: builds it here and returns the client that reaches it.
+
+use std::sync::Arc;
+
+use config::Config;
+use front_end::{FrontEnd, FrontEndConfig};
+use immcu::{IM_POLICY, ImMcuService, SettingDefault};
+use registrar::{
+    PolicyKind, PolicyKinds, RegistrarConfig, RegistrarService, Setting, SettingRule, Stores, SystemClock,
+};
+use rpc::{DirectoryClient, FrontEndClient, FrontEnds, ImMcuClient, RegistrarClient};
+use sip_auth::challenge::Offer;
+use sip_auth::key_file::{KeyFile, Purpose};
+use sip_auth::nonce::NonceKey;
+use store::memory::MemoryBindings;
+use store_embedded::Database;
+use telemetry::Registry;
+use topology::{MemberId, Role};
+
+use crate::background::Background;
+use crate::control::{api, setting_value};
+use crate::error::StartError;
+use crate::metrics;
+
+/// What every role is started with.
+pub(crate) struct Node<'a> {
+    pub(crate) config: &'a Config,
+    /// This member's name.
+    pub(crate) member: MemberId,
+    pub(crate) registry: &'a Registry,
+    pub(crate) background: &'a Background,
+    /// The front ends of the pool: immcu finds them here, and so does not depend on them.
+    pub(crate) front_ends: FrontEnds,
+}
+
+/// The registrar's two faces and what it knows of policies.
+pub(crate) struct StartedRegistrar {
+    pub(crate) client: RegistrarClient,
+    pub(crate) directory: DirectoryClient,
+    pub(crate) kinds: Arc<[api::PolicyKind]>,
+    pub(crate) service: RegistrarService,
+}
+
+/// There is no network between roles in this version: all of them run, or none.
+pub(crate) fn require_all(roles: &[Role]) -> Result<(), StartError> {
+    let missing = Role::ALL
+        .into_iter()
+        .find(|role| !roles.is_empty() && !roles.contains(role));
+    missing.map_or(Ok(()), |role| Err(StartError::MissingRole(role)))
+}
+
+/// Starts the registrar over the database, with bindings in memory.
+pub(crate) async fn start_registrar(
+    node: &Node<'_>,
+    database: &Database,
+    keys: &KeyFile,
+) -> Result<StartedRegistrar, StartError> {
+    let failed = |problem: String| StartError::Role {
+        role: Role::Registrar,
+        problem,
+    };
+    let mut kinds = PolicyKinds::new();
+    kinds
+        .register(im_policy())
+        .map_err(|error| failed(error.to_string()))?;
+    let config = RegistrarConfig {
+        ntlm: node.config.auth.ntlm,
+        digest_md5: node.config.auth.digest_md5,
+        ..RegistrarConfig::new(realm(node.config), node.config.pool.domains.clone())
+    };
+    let service = RegistrarService::start(
+        config,
+        keys.seal_key(Purpose::Credentials).map_err(|error| failed(error.to_string()))?,
+        kinds,
+        Stores::new(Arc::new(database.clone()), Arc::new(MemoryBindings::default())),
+        Arc::new(SystemClock),
+        &node.background.tasks,
+        node.background.stop.clone(),
+    )
+    .await
+    .map_err(|error| failed(error.message))?;
+    let counted = service.clone();
+    node.registry
+        .register(Box::new(move |page| counted.collect(page)));
+    Ok(StartedRegistrar {
+        client: RegistrarClient::local(Arc::new(service.clone())),
+        directory: DirectoryClient::local(Arc::new(service.clone())),
+        kinds: service.policy_kinds().iter().map(described).collect(),
+        service,
+    })
+}
+
+/// Starts the owner of conversations. Nothing is archived or filtered in this version.
+pub(crate) fn start_immcu(node: &Node<'_>, registrar: &RegistrarClient) -> ImMcuService {
+    let service = ImMcuService::start(
+        registrar.clone(),
+        node.front_ends.clone(),
+        immcu::Hooks::default(),
+        immcu::Limits::default(),
+    );
+    let counted = service.clone();
+    node.registry.register(Box::new(move |page| {
+        metrics::collect_immcu(page, &counted.snapshot())
+    }));
+    service
+}
+
+/// Starts the front end and makes it known to the owner of conversations.
+pub(crate) fn start_front_end(
+    node: &Node<'_>,
+    registrar: &RegistrarClient,
+    immcu: &ImMcuClient,
+    nonces: NonceKey,
+) -> Result<FrontEnd, StartError> {
+    let mut seed = [0; 16];
+    getrandom::fill(&mut seed).map_err(|error| StartError::Role {
+        role: Role::FrontEnd,
+        problem: format!("the system gave no random numbers: {error}"),
+    })?;
+    let offer = Offer {
+        ntlm: node.config.auth.ntlm,
+        md5: node.config.auth.digest_md5,
+        sha256: true,
+    };
+    let pool = &node.config.pool;
+    let limits = &node.config.limits;
+    let rate = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+    let config = FrontEndConfig {
+        sign_ins_per_second: rate(limits.sign_ins_per_second),
+        requests_per_second: rate(limits.requests_per_second),
+        unauthenticated_per_second: rate(limits.unauthenticated_requests_per_second),
+        ..FrontEndConfig::new(node.member.clone(), &pool.fqdn, pool.domains.clone(), offer)
+    };
+    let front_end = FrontEnd::new(config, registrar.clone(), immcu.clone(), nonces, seed);
+    node.front_ends.insert(
+        node.member.clone(),
+        FrontEndClient::local(Arc::new(front_end.clone())),
+    );
+    let counted = front_end.clone();
+    node.registry
+        .register(Box::new(move |page| counted.counters().collect(page)));
+    let (following, stop) = (front_end.clone(), node.background.stop.clone());
+    node.background.tasks.spawn(async move {
+        stop.run_until_cancelled(following.follow_bindings()).await;
+    });
+    Ok(front_end)
+}
+
+/// The realm of challenges: the first domain, which configuration guarantees.
+fn realm(config: &Config) -> String {
+    config.pool.domains.first().unwrap_or(&config.pool.fqdn).clone()
+}
+
+/// The policy kind of immcu, in the words of the policy engine.
+fn im_policy() -> PolicyKind {
+    let setting = |setting: &immcu::PolicySetting| Setting {
+        key: setting.name,
+        rule: match setting.default {
+            SettingDefault::Bool(default) => SettingRule::Switch { default },
+            SettingDefault::Number { default, min, max } => SettingRule::Number { default, min, max },
+        },
+        description: setting.summary,
+    };
+    PolicyKind {
+        name: IM_POLICY.name,
+        description: IM_POLICY.summary,
+        settings: IM_POLICY.settings.iter().map(setting).collect(),
+        check: None,
+    }
+}
+
+/// A kind of policy as `porticoctl policy kinds` shows it.
+fn described(kind: &PolicyKind) -> api::PolicyKind {
+    let setting = |setting: &Setting| api::PolicySetting {
+        key: setting.key.to_owned(),
+        description: format!("{} ({})", setting.description, setting.rule.allowed()),
+        default: setting_value(&setting.rule.default_value()),
+    };
+    api::PolicyKind {
+        kind: kind.name.to_owned(),
+        description: kind.description.to_owned(),
+        settings: kind.settings.iter().map(setting).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_that_is_left_out_is_named() {
+        assert!(require_all(&[]).is_ok());
+        assert!(require_all(&Role::ALL).is_ok());
+        let error = require_all(&[Role::FrontEnd, Role::Registrar]).unwrap_err();
+        assert!(error.to_string().contains("immcu cannot be left out"), "{error}");
+    }
+
+    #[test]
+    fn the_policy_of_immcu_is_one_the_engine_takes() {
+        assert!(PolicyKinds::new().register(im_policy()).is_ok());
+        let shown = described(&im_policy());
+        assert!(
+            shown
+                .settings
+                .iter()
+                .any(|setting| setting.key == "max_text_bytes")
+        );
+    }
+}

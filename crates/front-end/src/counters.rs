@@ -45,9 +45,11 @@ pub(crate) enum Refused {
     Extension,
     /// A method, event or body that is not spoken here.
     Unsupported,
+    /// A receipt about a message that asked for none.
+    UnpairedReceipt,
 }
 
-const REFUSED: [(Refused, &str); 9] = [
+const REFUSED: [(Refused, &str); 10] = [
     (Refused::Malformed, "malformed"),
     (Refused::ForeignIdentity, "foreign_identity"),
     (Refused::Relay, "relay"),
@@ -57,6 +59,7 @@ const REFUSED: [(Refused, &str); 9] = [
     (Refused::SignInRate, "sign_in_rate"),
     (Refused::Extension, "extension"),
     (Refused::Unsupported, "unsupported"),
+    (Refused::UnpairedReceipt, "unpaired_receipt"),
 ];
 
 /// Numbers of one front end. Shared by every connection; each is one relaxed addition.

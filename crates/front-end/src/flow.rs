@@ -124,6 +124,11 @@ impl Flow {
         self.connection.is_tls()
     }
 
+    /// Hash of the certificate this connection was opened with, for channel binding.
+    pub(crate) fn tls_end_point(&self) -> Option<Arc<[u8]>> {
+        self.connection.tls().map(|tls| Arc::clone(&tls.server_end_point))
+    }
+
     pub(crate) fn set_keep_alive(&self, period: Duration, pong: bool) {
         self.connection.set_keepalive(period, pong);
     }

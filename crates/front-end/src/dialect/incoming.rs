@@ -8,7 +8,7 @@ use sip_bodies::is_composing::{ComposingState, IsComposing};
 use sip_bodies::media_type::MediaType;
 use sip_bodies::text::TextForm;
 use sip_bodies::{BodyError, cpim, imdn, is_composing};
-use sip_types::{HeaderName, Request, ResponseBuilder, SipStr, StatusCode};
+use sip_types::{AddressOfRecord, HeaderName, Request, ResponseBuilder, SipStr, StatusCode};
 
 use super::encoding::{self, EncodingError};
 
@@ -82,8 +82,9 @@ impl From<BodyError> for Refusal {
 /// Reads a MESSAGE.
 ///
 /// # Errors
-/// 415 for a type or coding that is not taken, 413 for text over 64 KiB, 400 for a body that is not what it says.
-pub(crate) fn read(request: &Request) -> Result<Said, Refusal> {
+/// 415 for a type or coding that is not taken, 413 for text over 64 KiB, 400 for a body that is not what it says, 403
+/// for an envelope that names another author than `sender`.
+pub(crate) fn read(request: &Request, sender: &AddressOfRecord) -> Result<Said, Refusal> {
     let headers = request.headers();
     let coding = headers.get(&HeaderName::ContentEncoding).unwrap_or_default();
     let body = encoding::decode(&coding, request.body()).map_err(|error| match error {
@@ -98,10 +99,10 @@ pub(crate) fn read(request: &Request) -> Result<Said, Refusal> {
     let content_type = headers
         .get(&HeaderName::ContentType)
         .unwrap_or(SipStr::from_static("text/plain"));
-    interpret(content_type, body)
+    interpret(content_type, body, sender)
 }
 
-fn interpret(content_type: SipStr, body: Bytes) -> Result<Said, Refusal> {
+fn interpret(content_type: SipStr, body: Bytes, sender: &AddressOfRecord) -> Result<Said, Refusal> {
     let Some(media) = MediaType::parse(&content_type) else {
         return Err(Refusal::new(StatusCode::BAD_REQUEST));
     };
@@ -116,7 +117,7 @@ fn interpret(content_type: SipStr, body: Bytes) -> Result<Said, Refusal> {
         });
     }
     if media.is(cpim::CONTENT_TYPE) {
-        return envelope(content_type, body);
+        return envelope(content_type, body, sender);
     }
     if TextForm::of(&content_type).is_none() {
         return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE));
@@ -125,8 +126,11 @@ fn interpret(content_type: SipStr, body: Bytes) -> Result<Said, Refusal> {
 }
 
 /// RFC 3862: what counts is what is inside.
-fn envelope(content_type: SipStr, body: Bytes) -> Result<Said, Refusal> {
+fn envelope(content_type: SipStr, body: Bytes, sender: &AddressOfRecord) -> Result<Said, Refusal> {
     let cpim = Cpim::parse(&body)?;
+    if cpim.from_uri().is_some_and(|from| !names(from, sender)) {
+        return Err(Refusal::new(StatusCode::FORBIDDEN));
+    }
     let inner_type = cpim.content_type().unwrap_or("text/plain".into());
     let Some(inner) = MediaType::parse(&inner_type) else {
         return Err(Refusal::new(StatusCode::BAD_REQUEST));
@@ -146,6 +150,12 @@ fn envelope(content_type: SipStr, body: Bytes) -> Result<Said, Refusal> {
     }
     let imdn_id = cpim.message_id().map(SipStr::copy_from);
     text(content_type, body, imdn_id)
+}
+
+/// Whether the address in an envelope is this user's: the recipient is shown it as the author. RFC 3862 allows `im:`.
+fn names(address: &str, user: &AddressOfRecord) -> bool {
+    let address = address.strip_prefix("im:").unwrap_or(address);
+    AddressOfRecord::parse(address).is_ok_and(|named| named == *user)
 }
 
 fn text(content_type: SipStr, body: Bytes, imdn_id: Option<SipStr>) -> Result<Said, Refusal> {
@@ -172,9 +182,11 @@ mod tests {
     use super::*;
 
     fn said(content_type: &'static str, body: &'static str) -> Result<Said, StatusCode> {
+        let sender = AddressOfRecord::parse("a@example.test").unwrap();
         interpret(
             SipStr::from_static(content_type),
             Bytes::from_static(body.as_bytes()),
+            &sender,
         )
         .map_err(|refusal| refusal.status)
     }
@@ -205,6 +217,21 @@ mod tests {
     }
 
     #[test]
+    fn an_envelope_may_not_name_another_author() {
+        let of = |from: &str| {
+            let body = format!(
+                "From: <{from}>\r\nTo: <sip:b@example.test>\r\n\r\nContent-Type: text/plain\r\n\r\nhello"
+            );
+            let sender = AddressOfRecord::parse("a@example.test").unwrap();
+            interpret(SipStr::from_static("message/cpim"), Bytes::from(body), &sender)
+                .map_err(|refusal| refusal.status)
+        };
+        assert!(of("sip:A@example.test").is_ok());
+        assert!(of("im:a@example.test").is_ok());
+        assert_eq!(of("sip:b@example.test"), Err(StatusCode::FORBIDDEN));
+    }
+
+    #[test]
     fn receipts_and_typing_are_no_text() {
         let imdn = "<imdn xmlns=\"urn:ietf:params:xml:ns:imdn\"><message-id>m1</message-id>\
              <delivery-notification><status><delivered/></status></delivery-notification></imdn>";
@@ -228,7 +255,12 @@ mod tests {
         );
         assert_eq!(said("nonsense", "x"), Err(StatusCode::BAD_REQUEST));
         let long = Bytes::from(vec![b'x'; TEXT_BYTES + 1]);
-        let refusal = interpret(SipStr::from_static("text/plain"), long).unwrap_err();
+        let refusal = interpret(
+            SipStr::from_static("text/plain"),
+            long,
+            &AddressOfRecord::parse("a@example.test").unwrap(),
+        )
+        .unwrap_err();
         assert_eq!(refusal.status, StatusCode::REQUEST_ENTITY_TOO_LARGE);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rpc::{InstantMessage, MessageKind, Signal, Submit};
+use rpc::{FailureReason, InstantMessage, MessageKind, Signal, Submit};
 use sip_types::{AddressOfRecord, HeaderName, StatusCode};
 
 use super::Incoming;
@@ -22,7 +22,7 @@ pub(crate) fn handle(incoming: Incoming, destination: Option<Destination>) {
             Err(status) => return incoming.answer(status),
         },
     };
-    let said = match incoming::read(&incoming.request) {
+    let said = match incoming::read(&incoming.request, &incoming.who.aor) {
         Ok(said) => said,
         Err(refusal) => {
             incoming.service.counters.refused(Refused::Unsupported);
@@ -106,6 +106,12 @@ fn submit(
     service.spawn(async move {
         match incoming.service.immcu.submit(submit).await {
             Ok(Ok(())) => incoming.answer(StatusCode::OK),
+            // A receipt about a text that asked for none: linphone 5.1 sends one for every text and repeats it until it
+            // is taken. It has no reader, so it is taken and counted.
+            Ok(Err(FailureReason::UnknownMessage)) => {
+                incoming.service.counters.refused(Refused::UnpairedReceipt);
+                incoming.answer(StatusCode::OK);
+            }
             Ok(Err(reason)) => incoming.answer_failure(reason),
             Err(error) => incoming.answer_error(&error),
         }

@@ -1,28 +1,24 @@
 //! Authentication: the challenge a client can cope with, and the proof it brings to the registrar.
 
+mod ntlm;
+
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rpc::{Authenticate, Identity, Proof, Refusal};
 use sip_auth::challenge::{self, Challenge, ClientHints};
 use sip_auth::digest::{self, Algorithm, DigestCredentials, Form};
 use sip_auth::nonce::{CheckedNonce, ConnectionClass, NonceFault, NonceScope, ReturnedOn};
-use sip_auth::ntlm::{CHALLENGE_LIFETIME, ChallengeMessage, SessionKey, TargetNames};
-use sip_auth::signature::{self, NtlmAuthorization, ProtocolVersion, SecurityAssociation};
+use sip_auth::signature;
 use sip_core::ServerKey;
-use sip_types::{AddressOfRecord, HeaderName, Method, Request, SipStr, StatusCode};
+use sip_types::{AddressOfRecord, HeaderName, Request, SipStr, StatusCode};
 
+use self::ntlm::{NTLM_REALM, NtlmProof};
+pub(crate) use self::ntlm::{PendingNtlm, challenge_unsigned};
 use crate::counters::Refused;
 use crate::flow::{Flow, SignedIn};
 use crate::service::{FrontEndService, sip_date, unix_now};
 use crate::{client, dispatch, identity};
-
-/// A challenge of ours that waits for its answer on one connection.
-pub(crate) struct PendingNtlm {
-    opaque: String,
-    server_challenge: [u8; 8],
-    issued: Instant,
-}
 
 /// A request that is being authenticated.
 struct Attempt {
@@ -40,11 +36,8 @@ enum Scheme {
         nonce: Result<CheckedNonce, NonceFault>,
         nc: Option<u32>,
     },
-    /// The association that begins if the proof is right.
-    Ntlm {
-        opaque: String,
-        version: ProtocolVersion,
-    },
+    /// What the association that begins is made of.
+    Ntlm(NtlmProof),
 }
 
 /// A request on a connection nobody has signed in on: challenge it, or verify the proof it carries.
@@ -188,66 +181,6 @@ impl Attempt {
         self.verify(proof, Scheme::Digest { nonce, nc });
     }
 
-    // === NTLM ===
-
-    fn ntlm(self, value: &SipStr) {
-        let Ok(authorization) = NtlmAuthorization::parse(value) else {
-            return self.challenge(false);
-        };
-        match authorization.token {
-            // A signature of an association this connection no longer has.
-            None => self.challenge(false),
-            Some(token) if token.is_empty() => self.ntlm_challenge(),
-            Some(token) => {
-                let pending = self.flow.take_pending_ntlm().filter(|pending| {
-                    authorization.opaque == Some(pending.opaque.as_str())
-                        && pending.issued.elapsed() < Duration::from_secs(CHALLENGE_LIFETIME)
-                });
-                let Some(pending) = pending else {
-                    return self.challenge(false);
-                };
-                let version = authorization.version;
-                let proof = Proof::Ntlm {
-                    server_challenge: pending.server_challenge,
-                    authenticate: token,
-                };
-                self.verify(
-                    proof,
-                    Scheme::Ntlm {
-                        opaque: pending.opaque,
-                        version,
-                    },
-                );
-            }
-        }
-    }
-
-    /// 401 with the CHALLENGE message, under a name for the association that may follow.
-    fn ntlm_challenge(&self) {
-        let mut server_challenge = [0; 8];
-        if let Err(error) = getrandom::fill(&mut server_challenge) {
-            tracing::error!(%error, "no randomness for a challenge");
-            return self.overloaded();
-        }
-        let fqdn = &self.service.config.fqdn;
-        let opaque = self.service.ids.tag();
-        let message = ChallengeMessage::new(server_challenge, &TargetNames::from_fqdn(fqdn), unix_now());
-        let value = signature::www_authenticate_token(&opaque, message.as_bytes(), NTLM_REALM, fqdn);
-        self.flow.set_pending_ntlm(PendingNtlm {
-            opaque,
-            server_challenge,
-            issued: Instant::now(),
-        });
-        let response = self
-            .request
-            .reply(StatusCode::UNAUTHORIZED)
-            .to_tag(&self.service.ids.tag())
-            .header(HeaderName::WwwAuthenticate, value)
-            .header(HeaderName::Date, sip_date())
-            .build();
-        self.flow.respond(&self.service, &self.key, response);
-    }
-
     // === the verdict ===
 
     fn verify(self, proof: Proof, scheme: Scheme) {
@@ -282,9 +215,9 @@ impl Attempt {
                 }
                 None
             }
-            Scheme::Ntlm { opaque, version } => match self.associate(&identity, &opaque, version) {
-                Some(association) => Some(association),
-                None => return self.refuse(&UNSIGNED).await,
+            Scheme::Ntlm(proof) => match self.associate(&identity, &proof) {
+                Ok(association) => Some(association),
+                Err(refusal) => return self.refuse(&refusal).await,
             },
         };
         let who = Arc::new(SignedIn {
@@ -294,23 +227,6 @@ impl Attempt {
         tracing::debug!(user = %telemetry::user(who.aor.as_str()), connection = %self.flow.id(), "signed in");
         self.flow.sign_in(Arc::clone(&who), association);
         dispatch::resume(self.service, self.flow, self.key, self.request, who);
-    }
-
-    /// Begins the association; under version 4 the REGISTER that proved the password is signed already.
-    fn associate(
-        &self,
-        identity: &Identity,
-        opaque: &str,
-        version: ProtocolVersion,
-    ) -> Option<SecurityAssociation> {
-        let key = SessionKey::from_bytes(identity.session_key.as_ref()?.0);
-        let targetname = Arc::clone(&self.service.targetname);
-        let mut association =
-            SecurityAssociation::new(opaque, Arc::from(NTLM_REALM), targetname, version, &key);
-        if version.signs_sign_in() {
-            crate::signing::verify(&mut association, self.request.headers(), None).ok()?;
-        }
-        Some(association)
     }
 
     /// 401 again, later for those who guess.
@@ -329,29 +245,7 @@ impl Attempt {
     }
 }
 
-/// The realm of signing schemes: a free text that enters every signature.
-const NTLM_REALM: &str = "SIP Communications Service";
-
 const REPLAYED: Refusal = Refusal {
     reason: "replayed",
     delay: Duration::ZERO,
 };
-const UNSIGNED: Refusal = Refusal {
-    reason: "unsigned",
-    delay: Duration::ZERO,
-};
-
-/// Answers a request whose signature is missing or wrong: Lync-family clients sign it (again) and repeat it.
-pub(crate) fn challenge_unsigned(service: &FrontEndService, flow: &Flow, key: &ServerKey, request: &Request) {
-    debug_assert!(*request.method() != Method::Ack, "an ACK is never answered");
-    let response = request
-        .reply(StatusCode::UNAUTHORIZED)
-        .to_tag(&service.ids.tag())
-        .header(
-            HeaderName::WwwAuthenticate,
-            signature::www_authenticate(NTLM_REALM, &service.config.fqdn),
-        )
-        .header(HeaderName::Date, sip_date())
-        .build();
-    flow.respond(service, key, response);
-}

@@ -12,7 +12,7 @@ test: setup   ## everything that needs no other program
 
 check: setup  ## formatting, lints, dependency rules
 	cargo fmt --all --check && cargo clippy -q --locked --workspace --all-targets -- -D warnings
-	cargo xtask deny
+	cargo xtask deny && cargo xtask fuzz
 
 interop: setup  ## real clients: baresip, linphone, lyncdrive, SIPp
 	tests/interop/install.sh && cargo build -q --locked -p cli --bins

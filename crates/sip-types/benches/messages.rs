@@ -73,9 +73,30 @@ fn parse(bencher: Bencher<'_, '_>, name: &str) {
         .bench(|| Message::parse(black_box(head.clone()), body.clone()));
 }
 
-/// Parsing, and what the transaction layer and the dialog layer look at.
+/// Parsing, and what the transaction and dialog layers look at.
 #[divan::bench(args = ["message", "notify"], sample_size = 100)]
 fn parse_and_route(bencher: Bencher<'_, '_>, name: &str) {
+    let (head, body) = pieces(text(name), 1024);
+    bencher
+        .counter(BytesCount::new(head.len() + body.len()))
+        .bench(|| {
+            let Ok(Message::Request(request)) = Message::parse(black_box(head.clone()), body.clone()) else {
+                return None;
+            };
+            let headers = request.headers();
+            let tags = (headers.from_tag(), headers.to_tag());
+            Some((
+                headers.branch()?,
+                tags,
+                request.call_id().ok()?,
+                request.cseq().ok()?,
+            ))
+        });
+}
+
+/// The same through the typed headers: every value is checked whole.
+#[divan::bench(args = ["message", "notify"], sample_size = 100)]
+fn parse_and_route_typed(bencher: Bencher<'_, '_>, name: &str) {
     let (head, body) = pieces(text(name), 1024);
     bencher
         .counter(BytesCount::new(head.len() + body.len()))

@@ -1,6 +1,7 @@
 //! Header fields: their names, the list of them in a message, and their typed values.
 
 pub(crate) mod fields;
+mod keys;
 pub(crate) mod name;
 pub mod typed;
 

@@ -25,7 +25,7 @@ macro_rules! header_names {
         /// The position of each known name in the tables below.
         #[derive(Clone, Copy)]
         #[repr(u8)]
-        enum Slot { $($variant,)+ }
+        pub(crate) enum Slot { $($variant,)+ }
 
         /// All known names, by [`Slot`].
         static NAMES: &[HeaderName] = &[$(HeaderName::$variant,)+];
@@ -38,6 +38,7 @@ macro_rules! header_names {
 
         impl HeaderName {
             /// The table position, [`OTHER`] if there is none.
+            #[inline]
             pub(crate) const fn id(&self) -> u8 {
                 match self {
                     $(Self::$variant => Slot::$variant as u8,)+

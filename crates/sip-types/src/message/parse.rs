@@ -6,8 +6,9 @@ use bytes::Bytes;
 
 use super::scan::{Fault, scan};
 use super::{Message, ParseError, ParseErrorKind, ReplyParts, Request, Response, Version};
+use crate::header::Headers;
 use crate::header::fields::Index;
-use crate::header::{HeaderName, Headers};
+use crate::header::name::Slot;
 use crate::limits;
 use crate::method::Method;
 use crate::status::StatusCode;
@@ -202,16 +203,20 @@ fn version_of(text: &str) -> Option<Version> {
     })
 }
 
+const VIA: u8 = Slot::Via as u8;
+const ROUTE: u8 = Slot::Route as u8;
+const RECORD_ROUTE: u8 = Slot::RecordRoute as u8;
+const CONTACT: u8 = Slot::Contact as u8;
+const CONTENT_LENGTH: u8 = Slot::ContentLength as u8;
+
 /// The limits on headers that make work for us by their number.
 fn check_counts(headers: &Headers) -> Result<(), Fault> {
     let (mut vias, mut routes, mut contacts) = (0usize, 0usize, 0usize);
     for field in headers.index() {
         let (count, limit, kind) = match field.id {
-            id if id == HeaderName::Via.id() => (&mut vias, limits::VIA_VALUES, ParseErrorKind::TooManyVias),
-            id if id == HeaderName::Route.id() || id == HeaderName::RecordRoute.id() => {
-                (&mut routes, limits::ROUTE_VALUES, ParseErrorKind::TooManyRoutes)
-            }
-            id if id == HeaderName::Contact.id() => (
+            VIA => (&mut vias, limits::VIA_VALUES, ParseErrorKind::TooManyVias),
+            ROUTE | RECORD_ROUTE => (&mut routes, limits::ROUTE_VALUES, ParseErrorKind::TooManyRoutes),
+            CONTACT => (
                 &mut contacts,
                 limits::CONTACT_VALUES,
                 ParseErrorKind::TooManyContacts,
@@ -239,11 +244,7 @@ fn check_counts(headers: &Headers) -> Result<(), Fault> {
 /// At most one Content-Length, digits only: two of them, even equal ones, are how requests are smuggled.
 fn content_length(headers: &Headers) -> Result<Option<u64>, Fault> {
     let mut found = None;
-    for field in headers
-        .index()
-        .iter()
-        .filter(|field| field.id == HeaderName::ContentLength.id())
-    {
+    for field in headers.index().iter().filter(|field| field.id == CONTENT_LENGTH) {
         let fault = (ParseErrorKind::ContentLength, field.start as usize);
         let text = headers.value(field);
         if found.is_some() || text.is_empty() || !text.bytes().iter().all(u8::is_ascii_digit) {

@@ -118,8 +118,7 @@ pub enum StartError {
 ///
 /// Invariants: a request handed out as [`Received::Request`] is answered once at most; a request given to
 /// [`Transactions::start`] has one outcome, its final response or [`TimedOut::NoAnswer`] or [`Transactions::close`]
-/// (then further 2xx to an INVITE); every transaction has a deadline, but for an INVITE that its user leaves
-/// unanswered.
+/// (then further 2xx to an INVITE); every transaction has a deadline.
 #[derive(Debug)]
 pub struct Transactions {
     ids: IdSource,

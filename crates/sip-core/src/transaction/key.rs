@@ -122,7 +122,11 @@ impl RequestIdentity {
                 let mut key = start(BY_BRANCH, method);
                 push(&mut key, branch.as_bytes());
                 // Hosts compare without case; Via itself keeps them as written.
-                push(&mut key, host.to_ascii_lowercase().as_bytes());
+                let host_at = key.len();
+                push(&mut key, host.as_bytes());
+                key.iter_mut()
+                    .skip(host_at)
+                    .for_each(|byte| byte.make_ascii_lowercase());
                 push(&mut key, &port.map_or([0; 3], |port| [1, high(port), low(port)]));
                 key
             }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use sip_types::{Request, Response};
 
-use super::timer::{INVITE_TRYING, TIMEOUT};
+use super::timer::{INVITE_TRYING, INVITE_UNANSWERED, TIMEOUT};
 use super::{OnRequest, OnServerTimeout, RespondError, trying};
 
 /// A server transaction for INVITE.
@@ -19,7 +19,7 @@ use super::{OnRequest, OnServerTimeout, RespondError, trying};
 ///           +------------+ <---------------+
 ///           | Proceeding |-----------------+
 ///           +------------+
-///            |          |
+///            |          |  \ 217 s without an answer: Terminated
 ///    3xx-6xx |          | 2xx
 ///            v          v
 ///   +-----------+    +----------+
@@ -38,13 +38,14 @@ use super::{OnRequest, OnServerTimeout, RespondError, trying};
 ///   +------------------------+
 /// ```
 ///
-/// The user must answer: nothing but the end of the flow bounds `Proceeding` (section 17.2.1 gives it no timer).
+/// Section 17.2.1 gives `Proceeding` no timer, since the user must answer. Should it fail to, the machine ends when
+/// nobody can be waiting any more; a user that rings for longer repeats its 18x (section 13.3.1.1).
 ///
 /// Invariant: one final response. In `Completed` it never changes, and a repeated INVITE gets the same bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct ServerInvite {
     state: State,
-    deadline: Option<Instant>,
+    deadline: Instant,
 }
 
 #[derive(Clone, Debug)]
@@ -63,7 +64,7 @@ impl ServerInvite {
     pub(crate) fn new(request: Request, now: Instant) -> Self {
         Self {
             state: State::Silent(request),
-            deadline: Some(now + INVITE_TRYING),
+            deadline: now + INVITE_TRYING,
         }
     }
 
@@ -80,7 +81,7 @@ impl ServerInvite {
     pub(crate) fn handle_ack(&mut self) -> OnRequest {
         match self.state {
             State::Completed(_) => {
-                self.finish();
+                self.state = State::Terminated;
                 OnRequest::Absorb
             }
             // RFC 6026 section 7.1. Only an ACK that has the INVITE's branch comes here, which is wrong of its
@@ -97,11 +98,11 @@ impl ServerInvite {
         }
         let status = response.status();
         (self.state, self.deadline) = if status.is_provisional() {
-            (State::Proceeding(response.clone()), None)
+            (State::Proceeding(response.clone()), now + INVITE_UNANSWERED)
         } else if status.is_success() {
-            (State::Accepted, Some(now + TIMEOUT))
+            (State::Accepted, now + TIMEOUT)
         } else {
-            (State::Completed(response.clone()), Some(now + TIMEOUT))
+            (State::Completed(response.clone()), now + TIMEOUT)
         };
         Ok(())
     }
@@ -112,23 +113,22 @@ impl ServerInvite {
             State::Silent(request) => {
                 let response = trying(request);
                 self.state = State::Proceeding(response.clone());
-                self.deadline = None;
+                self.deadline += INVITE_UNANSWERED - INVITE_TRYING;
                 OnServerTimeout::Trying(response)
             }
+            State::Proceeding(_) => {
+                self.state = State::Terminated;
+                OnServerTimeout::Unanswered
+            }
             State::Completed(_) => {
-                self.finish();
+                self.state = State::Terminated;
                 OnServerTimeout::NoAck
             }
-            State::Proceeding(_) | State::Accepted | State::Terminated => {
-                self.finish();
+            State::Accepted | State::Terminated => {
+                self.state = State::Terminated;
                 OnServerTimeout::End
             }
         }
-    }
-
-    fn finish(&mut self) {
-        self.state = State::Terminated;
-        self.deadline = None;
     }
 
     /// The response an ACK must be for, if one is awaited.
@@ -146,7 +146,7 @@ impl ServerInvite {
 
     /// When `handle_timeout` wants to be called.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        self.deadline
+        (!self.is_terminated()).then_some(self.deadline)
     }
 
     /// Whether the machine can be forgotten.

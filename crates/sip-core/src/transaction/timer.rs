@@ -18,6 +18,10 @@ pub const TIMEOUT: Duration = Duration::from_secs(32);
 /// How long an INVITE may ring (section 16.6 item 11: more than three minutes).
 pub const TIMER_C: Duration = Duration::from_secs(185);
 
+/// How long an INVITE that its user has not answered is kept after the last provisional response: whoever sent it has
+/// cancelled it (Timer C) and stopped waiting for what comes of that.
+pub const INVITE_UNANSWERED: Duration = TIMER_C.saturating_add(TIMEOUT);
+
 /// After this time without a response from its user an INVITE transaction sends 100 itself (section 17.2.1).
 pub const INVITE_TRYING: Duration = Duration::from_millis(200);
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::testing::{Event, Pair, Side, request};
-use crate::transaction::timer::{INVITE_TRYING, NON_INVITE_TRYING, TIMEOUT, TIMER_C};
+use crate::transaction::timer::{INVITE_TRYING, INVITE_UNANSWERED, NON_INVITE_TRYING, TIMEOUT, TIMER_C};
 
 mod matching;
 mod random;
@@ -287,6 +287,26 @@ fn an_early_provisional_answer_saves_the_100() {
     assert!(pair.respond(Bob, &server, &invite, StatusCode::RINGING));
     pair.run(10 * SECOND);
     assert_eq!(pair.written_by(Bob), ["180"]);
+}
+
+#[test]
+fn an_invite_that_nobody_answers_is_not_kept_for_ever() {
+    let mut pair = pair();
+    let (_, server, invite) = sent(&mut pair, Method::Invite);
+    pair.run(100 * SECOND);
+    assert!(
+        pair.respond(Bob, &server, &invite, StatusCode::RINGING),
+        "which begins the wait anew"
+    );
+    pair.bob.events.clear();
+    // Alice is gone: her CANCEL does not come.
+    pair.link.loss_percent = 100;
+    pair.run(INVITE_UNANSWERED - SECOND);
+    assert_eq!(pair.bob.transactions.pending(), 1);
+    pair.run(2 * SECOND);
+    assert!(matches!(pair.next(Bob), Event::TimedOut(TimedOut::Unanswered(key)) if key == server));
+    assert!(!pair.respond(Bob, &server, &invite, StatusCode::OK));
+    assert!(pair.bob.transactions.is_idle());
 }
 
 #[test]

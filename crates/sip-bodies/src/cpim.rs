@@ -6,18 +6,14 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::BodyError;
+pub use crate::fields::{FIELD_BYTES, FIELDS};
+use crate::fields::{Field, Style, read_block, unfold};
 
 /// The content type of the format.
 pub const CONTENT_TYPE: &str = "message/cpim";
 
 /// The namespace of the `imdn` headers, which a message binds to a prefix with its `NS` header.
 pub const IMDN_NAMESPACE: &str = "urn:ietf:params:imdn";
-
-/// Most header fields of the envelope and of the content together. Answer: 400.
-pub const FIELDS: usize = 64;
-
-/// Longest header field in bytes. Answer: 400.
-pub const FIELD_BYTES: usize = 8 * 1024;
 
 /// What a sender wants to be told (RFC 5438 section 6.3).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -65,12 +61,6 @@ pub struct Cpim {
     body: Bytes,
 }
 
-#[derive(Clone, Debug)]
-struct Field {
-    name: Range<usize>,
-    value: Range<usize>,
-}
-
 /// Equal bytes are equal messages: the index follows from them.
 impl PartialEq for Cpim {
     fn eq(&self, other: &Self) -> bool {
@@ -88,12 +78,12 @@ impl Cpim {
     /// [`FIELD_BYTES`], [`BodyError::Unsupported`] if the headers are not UTF-8.
     pub fn parse(whole: &Bytes) -> Result<Self, BodyError> {
         let mut fields = Vec::new();
-        let mut position = read_block(whole, 0, &mut fields, false)?;
+        let mut position = read_block(whole, 0, &mut fields, Style::Cpim)?;
         let mut envelope = fields.len();
         if let Some(merged) = content_in_envelope(whole, &fields) {
             envelope = merged;
         } else {
-            position = read_block(whole, position, &mut fields, true)?;
+            position = read_block(whole, position, &mut fields, Style::Mime)?;
         }
         let head = whole.get(..position).unwrap_or_default();
         std::str::from_utf8(head).map_err(|_| BodyError::Unsupported("CPIM headers that are not UTF-8"))?;
@@ -220,77 +210,6 @@ impl Cpim {
     }
 }
 
-/// Reads fields up to and with the empty line; gives the position after it.
-fn read_block(whole: &[u8], start: usize, fields: &mut Vec<Field>, mime: bool) -> Result<usize, BodyError> {
-    let first = fields.len();
-    let mut position = start;
-    loop {
-        let rest = whole.get(position..).unwrap_or_default();
-        let length = rest
-            .windows(2)
-            .position(|pair| pair == b"\r\n")
-            .ok_or(BodyError::Malformed("CPIM headers end early"))?;
-        let line = position..position + length;
-        position = line.end + 2;
-        if length == 0 {
-            return Ok(position);
-        }
-        let folded = matches!(whole.get(line.start), Some(b' ' | b'\t'));
-        match fields.get_mut(first..).and_then(<[Field]>::last_mut) {
-            // Only MIME folds: a line of the envelope that starts with a blank is an error in `read_field`.
-            Some(previous) if folded && mime => previous.value.end = trim(whole, line).end,
-            _ => fields.push(read_field(whole, line, mime)?),
-        }
-        if fields.len() > FIELDS {
-            return Err(BodyError::Limit("CPIM header fields"));
-        }
-        if fields
-            .last()
-            .is_some_and(|field| field.value.end.saturating_sub(field.name.start) > FIELD_BYTES)
-        {
-            return Err(BodyError::Limit("CPIM header field length"));
-        }
-    }
-}
-
-/// `Name: value`, and in the envelope `Name:;parameter value` (RFC 3862 section 2.2).
-fn read_field(whole: &[u8], line: Range<usize>, mime: bool) -> Result<Field, BodyError> {
-    let bytes = whole.get(line.clone()).unwrap_or_default();
-    let colon = bytes
-        .iter()
-        .position(|byte| *byte == b':')
-        .ok_or(BodyError::Malformed("CPIM header without a colon"))?;
-    let name = line.start..line.start + colon;
-    let is_name = |byte: &u8| byte.is_ascii_graphic();
-    if colon == 0 || !bytes.iter().take(colon).all(is_name) {
-        return Err(BodyError::Malformed("CPIM header name"));
-    }
-    let after = bytes.get(colon + 1..).unwrap_or_default();
-    let skipped = if !mime && after.first() == Some(&b';') {
-        end_of_parameters(after)
-    } else {
-        0
-    };
-    let value = trim(whole, line.start + colon + 1 + skipped..line.end);
-    Ok(Field { name, value })
-}
-
-/// The first blank outside quotes: where the value begins.
-fn end_of_parameters(text: &[u8]) -> usize {
-    let mut quoted = false;
-    let mut escaped = false;
-    for (position, byte) in text.iter().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b' ' if !quoted => return position,
-            _ => {}
-        }
-    }
-    text.len()
-}
-
 /// RFC 5438's own examples leave out the empty line between envelope and content headers, and implementations
 /// follow them. Gives the number of envelope fields before `Content-Type` if this is such a message: no envelope
 /// header has that name.
@@ -302,24 +221,9 @@ fn content_in_envelope(whole: &[u8], fields: &[Field]) -> Option<usize> {
     })
 }
 
-fn trim(whole: &[u8], range: Range<usize>) -> Range<usize> {
-    let bytes = whole.get(range.clone()).unwrap_or_default();
-    let end = range.start + bytes.trim_ascii_end().len();
-    let start = end - bytes.trim_ascii().len();
-    start..end
-}
-
 fn bracketed(value: &str) -> Option<&str> {
     let (_, rest) = value.rsplit_once('<')?;
     rest.split_once('>').map(|(uri, _)| uri)
-}
-
-fn unfold(value: &str) -> Cow<'_, str> {
-    if value.contains("\r\n") {
-        Cow::Owned(value.replace("\r\n", ""))
-    } else {
-        Cow::Borrowed(value)
-    }
 }
 
 /// Undoes the escapes of RFC 3862 section 2.3.1; an unknown one stands for its character.

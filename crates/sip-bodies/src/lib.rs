@@ -11,6 +11,7 @@
 //! | `message/imdn+xml` | [`imdn`] | RFC 5438 |
 //! | header `ms-text-format` | [`ms_text_format`] | MS-CONFIM, Lync-family clients |
 //! | `text/plain`, `text/html` | [`text`] | RFC 3428 |
+//! | `multipart/...` | [`multipart`] | RFC 2046 |
 //!
 //! What this crate is not: it knows no SIP message and no dialog, reads no clock, and does not decide what a body
 //! means for a conversation. Every parser is total: any bytes give a value or a [`BodyError`], never a panic, and
@@ -20,6 +21,7 @@
 //! only place that touches the XML library and the only one that knows the limits on XML.
 
 mod error;
+mod fields;
 
 pub mod cpim;
 pub mod imdn;
@@ -27,6 +29,7 @@ pub mod is_composing;
 pub mod keyboard_activity;
 pub mod media_type;
 pub mod ms_text_format;
+pub mod multipart;
 pub mod sdp;
 pub mod text;
 pub mod xml;

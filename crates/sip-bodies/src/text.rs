@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::BodyError;
 use crate::media_type::MediaType;
+use crate::multipart;
 
 /// The content type of plain text as we write it.
 pub const PLAIN: &str = "text/plain;charset=UTF-8";
@@ -68,20 +69,44 @@ pub fn decode<'a>(content_type: &str, body: &'a [u8]) -> Result<Cow<'a, str>, Bo
     }
 }
 
-/// The body for a client that takes only `text/plain`, in UTF-8. Plain UTF-8 text is passed on without a copy.
+/// The body for a client that takes only `text/plain`, in UTF-8. Plain UTF-8 text is passed on without a copy; of a
+/// multipart body the plain part is taken, else the HTML.
 ///
 /// # Errors
-/// [`BodyError::Unsupported`] if no plain text can be had from this type, else as [`decode`].
+/// [`BodyError::Unsupported`] if no plain text can be had from this type, else as [`decode`] and
+/// [`multipart::parts`].
 pub fn to_plain(content_type: &str, body: &Bytes) -> Result<Bytes, BodyError> {
-    let form = match TextForm::of(content_type) {
-        Some(form @ (TextForm::Plain | TextForm::Html)) => form,
-        _ => return Err(BodyError::Unsupported("no plain text in this type")),
-    };
-    match (form, decode(content_type, body)?) {
-        (TextForm::Html, text) => Ok(Bytes::from(html_to_plain(&text))),
-        (_, Cow::Borrowed(_)) => Ok(body.clone()),
-        (_, Cow::Owned(text)) => Ok(Bytes::from(text)),
+    to_plain_within(content_type, body, MULTIPART_DEPTH)
+}
+
+/// How deep one multipart body may stand in another: `related` around `alternative` is all that clients send.
+const MULTIPART_DEPTH: usize = 2;
+
+fn to_plain_within(content_type: &str, body: &Bytes, depth: usize) -> Result<Bytes, BodyError> {
+    match TextForm::of(content_type) {
+        Some(TextForm::Plain) => Ok(match decode(content_type, body)? {
+            Cow::Borrowed(_) => body.clone(),
+            Cow::Owned(text) => Bytes::from(text),
+        }),
+        Some(TextForm::Html) => Ok(Bytes::from(html_to_plain(&decode(content_type, body)?))),
+        Some(TextForm::Multipart) if depth > 0 => plainest_part(content_type, body, depth - 1),
+        Some(TextForm::Multipart | TextForm::Rtf) | None => {
+            Err(BodyError::Unsupported("no plain text in this type"))
+        }
     }
+}
+
+fn plainest_part(content_type: &str, body: &Bytes, depth: usize) -> Result<Bytes, BodyError> {
+    let parts = multipart::parts(content_type, body)?;
+    for form in [TextForm::Plain, TextForm::Html, TextForm::Multipart] {
+        let found = parts
+            .iter()
+            .find(|part| part.is_plain_encoding && TextForm::of(&part.content_type) == Some(form));
+        if let Some(part) = found {
+            return to_plain_within(&part.content_type, &part.body, depth);
+        }
+    }
+    Err(BodyError::Unsupported("no plain text in any part"))
 }
 
 /// The words of an HTML fragment: tags dropped, breaks and blocks turned into line ends, basic entities decoded.
@@ -309,6 +334,34 @@ mod tests {
             to_plain("image/gif", &body),
             Err(BodyError::Unsupported(_))
         ));
+    }
+
+    #[test]
+    fn of_several_forms_the_plain_one_is_taken() {
+        let plain = "--x\r\nContent-Type: text/plain\r\n\r\nhi\r\n";
+        let html = "--x\r\nContent-Type: text/html\r\n\r\n<b>hello</b>\r\n";
+        let take = |body: String| to_plain("multipart/alternative;boundary=x", &Bytes::from(body));
+        assert_eq!(take(format!("{html}{plain}--x--")).unwrap(), "hi");
+        assert_eq!(take(format!("{html}--x--")).unwrap(), "hello");
+        assert!(matches!(
+            take("--x\r\nContent-Type: image/gif\r\n\r\n\r\n--x--".to_owned()),
+            Err(BodyError::Unsupported(_))
+        ));
+    }
+
+    #[test]
+    fn a_multipart_body_in_another_is_read_but_not_deeper() {
+        let mut body = "hi".to_owned();
+        let mut content_type = "text/plain".to_owned();
+        for (level, readable) in [(1, true), (2, true), (3, false)] {
+            body = format!("--b{level}\r\nContent-Type: {content_type}\r\n\r\n{body}\r\n--b{level}--");
+            content_type = format!("multipart/related;boundary=b{level}");
+            assert_eq!(
+                to_plain(&content_type, &Bytes::from(body.clone())).is_ok(),
+                readable,
+                "{level}"
+            );
+        }
     }
 
     #[test]

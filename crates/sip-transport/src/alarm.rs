@@ -11,6 +11,8 @@ use tokio::time::Sleep;
 /// Most deadlines move away with each message. A timer already armed to an earlier time is left alone then: it
 /// rings in vain, once, and is armed to what counts at that time. So a busy connection does not touch the
 /// runtime's timer wheel.
+///
+/// Invariant: it is polled by one task only, whose waker the timer keeps.
 #[derive(Default)]
 pub(crate) struct Alarm {
     sleep: Option<Pin<Box<Sleep>>>,

@@ -139,6 +139,16 @@ where
         }
     }
 
+    /// Bytes of buffers held for this connection, for tests.
+    #[cfg(test)]
+    pub(crate) fn buffer_memory(&self) -> usize {
+        let queue = match &self.phase {
+            Phase::Open(open) => open.queue_memory(),
+            _ => 0,
+        };
+        self.wire.memory() + self.input.capacity() + queue
+    }
+
     fn publish_traffic(&mut self) {
         let counters = &self.env.shared.counters;
         let traffic = self.wire.take_traffic();

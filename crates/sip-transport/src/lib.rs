@@ -37,6 +37,8 @@ pub mod proxy;
 mod rate_limit;
 mod registry;
 mod reject;
+#[cfg(test)]
+mod test_rig;
 pub mod tls;
 mod transport;
 mod wire;

@@ -358,6 +358,11 @@ impl<T> Open<T> {
         env.handler.closed(&self.connection, &mut self.session, reason);
     }
 
+    #[cfg(test)]
+    pub(super) fn queue_memory(&self) -> usize {
+        self.connection.queue_memory()
+    }
+
     /// The task is dropped with the connection still open: the runtime stops.
     pub(super) fn abandon<H>(&mut self, env: &Env<H>) {
         self.connection.finish();

@@ -1,10 +1,9 @@
 //! [`Transactions`]: all transactions of one flow, both ways.
 
-use std::borrow::Borrow;
 use std::time::Instant;
 
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use hashbrown::{Equivalent, HashMap};
 use sip_types::{Message, Method, Request, Response, SipStr, StatusCode};
 
 use super::ids::IdSource;
@@ -12,7 +11,7 @@ use super::machines::{Client, Server};
 use super::outgoing;
 use super::timers::{Owner, Timers};
 use crate::transaction::client_invite::OnCancel;
-use crate::transaction::key::{Key, KeyBytes, RequestIdentity, client_key, key_of_response};
+use crate::transaction::key::{Key, KeyBytes, Lookup, RequestIdentity, client_key, key_of_response};
 use crate::transaction::{OnClientTimeout, OnRequest, OnResponse, OnServerTimeout, RespondError};
 
 /// How many unanswered requests one flow may have, unless the caller says otherwise.
@@ -29,15 +28,15 @@ pub struct ServerKey(Key);
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ClientKey(Key);
 
-impl Borrow<[u8]> for ServerKey {
-    fn borrow(&self) -> &[u8] {
-        &self.0.bytes
+impl Equivalent<ServerKey> for Lookup<'_> {
+    fn equivalent(&self, key: &ServerKey) -> bool {
+        self.is(&key.0)
     }
 }
 
-impl Borrow<[u8]> for ClientKey {
-    fn borrow(&self) -> &[u8] {
-        &self.0.bytes
+impl Equivalent<ClientKey> for Lookup<'_> {
+    fn equivalent(&self, key: &ClientKey) -> bool {
+        self.is(&key.0)
     }
 }
 
@@ -201,7 +200,7 @@ impl Transactions {
             _ => {}
         }
         let key = identity.key(request.method());
-        if let Some(server) = self.servers.get(key.as_slice()) {
+        if let Some(server) = self.servers.get(&Lookup(&key)) {
             return repeated(server);
         }
         if self.pending >= self.max_pending || self.servers.len() >= self.max_pending * LINGERING_FACTOR {
@@ -218,11 +217,11 @@ impl Transactions {
         };
         let by_identity = self
             .servers
-            .get_key_value(identity.key(&Method::Invite).as_slice());
+            .get_key_value(&Lookup(&identity.key(&Method::Invite)));
         let found = by_identity.or_else(|| {
             let (key, tag) = identity.key_of_untagged_invite()?;
             self.servers
-                .get_key_value(key.as_slice())
+                .get_key_value(&Lookup(&key))
                 .filter(|(_, server)| same_tag(server, tag))
         });
         let Some(key) = found.map(|(key, _)| key.clone()) else {
@@ -236,12 +235,12 @@ impl Transactions {
 
     fn receive_cancel(&mut self, cancel: Request, identity: &RequestIdentity, now: Instant) -> Received {
         let key = identity.key(&Method::Cancel);
-        if let Some(server) = self.servers.get(key.as_slice()) {
+        if let Some(server) = self.servers.get(&Lookup(&key)) {
             return repeated(server);
         }
         let invite = self
             .servers
-            .get_key_value(identity.key(&Method::Invite).as_slice());
+            .get_key_value(&Lookup(&identity.key(&Method::Invite)));
         match invite.map(|(key, _)| key.clone()) {
             // There is one CANCEL for an INVITE at most, so that it needs no limit of its own.
             Some(invite) => Received::Cancel {
@@ -258,7 +257,7 @@ impl Transactions {
         };
         let Some(key) = self
             .clients
-            .get_key_value(key.as_slice())
+            .get_key_value(&Lookup(&key))
             .map(|(key, _)| key.clone())
         else {
             return Received::Stray(response);
@@ -313,7 +312,7 @@ impl Transactions {
             .and_then(|via| via.branch())
             .ok_or(StartError::NoBranch)?;
         let key = client_key(&branch, request.method());
-        if self.clients.contains_key(key.as_slice()) {
+        if self.clients.contains_key(&Lookup(&key)) {
             return Err(StartError::BranchInUse);
         }
         Ok(self.open_client(&key, Client::new(request, now)))

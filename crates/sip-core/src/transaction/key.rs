@@ -4,7 +4,6 @@
 //! fields give the same bytes whatever a peer puts into them. Comparing keys is comparing bytes; nothing is decided
 //! by a hash alone.
 
-use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -49,14 +48,17 @@ impl Eq for Key {}
 
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // Must agree with `[u8]`, because of `Borrow<[u8]>`.
         self.bytes.hash(state);
     }
 }
 
-impl Borrow<[u8]> for Key {
-    fn borrow(&self) -> &[u8] {
-        &self.bytes
+/// A key to look up, without making it one.
+#[derive(Hash)]
+pub(crate) struct Lookup<'a>(pub(crate) &'a [u8]);
+
+impl Lookup<'_> {
+    pub(crate) fn is(&self, key: &Key) -> bool {
+        *self.0 == *key.bytes
     }
 }
 

@@ -162,17 +162,33 @@ async fn after_a_wrong_password_the_right_one_still_works_on_the_same_connection
 }
 
 #[tokio::test]
-async fn a_repeated_nonce_count_is_refused() -> Result<()> {
+async fn a_proof_works_once() -> Result<()> {
+    let pool = Sandbox::start().await?;
+    let amy = pool.create("amy").await?;
+    let mut client = pool.puppet(&amy, Dialect::Simple).await?;
+    let register = client.register();
+    let first = client.call(register).await?;
+    let challenge = test_support::Puppet::challenge(&first, "MD5")?;
+    let proof = challenge.answer(&amy.user, &amy.password, "REGISTER", "sip:example.test", 1);
+    let register = client.register().header("Authorization", &proof);
+    status(&client.call(register).await?, 200)?;
+    let mut thief = pool.puppet(&amy, Dialect::Simple).await?;
+    let replay = thief.register().header("Authorization", &proof);
+    status(&thief.call(replay).await?, 401)
+}
+
+/// Also a proof that was sent where none was needed.
+#[tokio::test]
+async fn a_proof_of_a_refresh_works_once() -> Result<()> {
     let pool = Sandbox::start().await?;
     let mut client = pool.page_user("amy").await?;
     let register = client.register();
-    let fresh = client.authorized(register)?;
-    status(&client.call(fresh.clone()).await?, 200)?;
-    let seen = fresh.get("Authorization").context("no answer")?.to_owned();
-    let replay = client.register().set("Authorization", seen);
-    let mut other = pool.puppet(client.account(), Dialect::Simple).await?;
-    let answer = other.call(replay).await?;
-    status(&answer, 401)
+    let refresh = client.authorized(register)?;
+    let proof = refresh.get("Authorization").context("no proof")?.to_owned();
+    status(&client.call(refresh).await?, 200)?;
+    let mut thief = pool.puppet(client.account(), Dialect::Simple).await?;
+    let replay = thief.register().header("Authorization", proof);
+    status(&thief.call(replay).await?, 401)
 }
 
 #[tokio::test]

@@ -47,7 +47,9 @@ impl Association {
     /// Answers the CHALLENGE in a `WWW-Authenticate: NTLM` value. Returns the association and the
     /// AUTHENTICATE message for `gssapi-data`.
     pub(super) fn answer(challenge: &str, user: &str, password: &str) -> Result<(Association, String)> {
-        let get = |name: &str| param(challenge, name).with_context(|| format!("no {name} in {challenge}"));
+        let get = |name: &str| {
+            param(parameters(challenge), name).with_context(|| format!("no {name} in {challenge}"))
+        };
         let message = STANDARD.decode(get("gssapi-data")?)?;
         ensure!(
             message.starts_with(b"NTLMSSP\0\x02\0\0\0"),
@@ -185,7 +187,8 @@ impl Keys {
 
 /// The first `Authorization` of a sign-in: "send me a challenge".
 pub(super) fn hello(challenge: &str) -> Result<String> {
-    let get = |name: &str| param(challenge, name).with_context(|| format!("no {name} in {challenge}"));
+    let get =
+        |name: &str| param(parameters(challenge), name).with_context(|| format!("no {name} in {challenge}"));
     let (realm, target) = (get("realm")?, get("targetname")?);
     ensure!(
         get("version")? == VERSION,
@@ -194,6 +197,11 @@ pub(super) fn hello(challenge: &str) -> Result<String> {
     Ok(format!(
         "NTLM qop=\"auth\", realm=\"{realm}\", targetname=\"{target}\", gssapi-data=\"\", version={VERSION}"
     ))
+}
+
+/// What stands behind the name of the scheme.
+fn parameters(challenge: &str) -> &str {
+    challenge.split_once(' ').map_or("", |(_scheme, rest)| rest)
 }
 
 fn temp(target_info: &[u8], client_challenge: &[u8]) -> Vec<u8> {

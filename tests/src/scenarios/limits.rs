@@ -104,7 +104,7 @@ async fn too_many_requests_get_503_with_retry_after() -> Result<()> {
         }
     }
     ensure!(
-        served >= 60 && refused >= 20,
+        served >= 50 && refused >= 20,
         "{served} served, {refused} refused"
     );
     still_served(&mut control).await?;

@@ -66,6 +66,18 @@ async fn one_endpoint_that_accepts_is_enough() -> Result<()> {
     status(&amy.answer_to(&text).await?, 200)
 }
 
+/// 200 means that one has accepted; a sleeping tablet is no reason to wait.
+#[tokio::test]
+async fn an_endpoint_that_never_answers_does_not_hold_the_sender_up() -> Result<()> {
+    let (pool, mut amy, mut bea) = two().await?;
+    let mut asleep = pool.endpoint(&bea.account().clone(), Dialect::Simple).await?;
+    let text = amy.text(&bea.uri(), "hello");
+    amy.send(&text).await?;
+    asleep.expect("MESSAGE").await?;
+    bea.receive("hello").await?;
+    status(&amy.answer_to(&text).await?, 200)
+}
+
 #[tokio::test]
 async fn a_refusal_reaches_the_sender_with_its_status() -> Result<()> {
     let (_pool, mut amy, mut bea) = two().await?;

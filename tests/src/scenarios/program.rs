@@ -83,7 +83,8 @@ async fn users_are_made_shown_listed_and_deleted() -> Result<()> {
             "no {user} in {list}"
         );
     }
-    pool.ctl(&["user", "delete", "amy@example.test"], "").await?;
+    pool.ctl(&["user", "delete", "amy@example.test", "--yes"], "")
+        .await?;
     let (code, _) = pool.ctl_status(&["user", "show", "amy@example.test"], "").await?;
     assert_eq!(code, 3, "not found");
     Ok(())
@@ -123,7 +124,8 @@ async fn a_new_password_takes_effect_at_once() -> Result<()> {
 async fn a_deleted_user_is_thrown_out() -> Result<()> {
     let pool = Sandbox::start().await?;
     let mut amy = pool.page_user("amy").await?;
-    pool.ctl(&["user", "delete", "amy@example.test"], "").await?;
+    pool.ctl(&["user", "delete", "amy@example.test", "--yes"], "")
+        .await?;
     amy.flow.closed().await?;
     Ok(())
 }

@@ -45,8 +45,8 @@ async fn both_ring_one_takes_it_the_other_stops() -> Result<()> {
     } = bell().await?;
     let invite = amy.invitation(&desk.uri(), Some("hello"));
     amy.send(&invite).await?;
-    let at_desk = desk.expect("INVITE").await?;
-    let at_sofa = sofa.expect("INVITE").await?;
+    let at_desk = desk.ring().await?;
+    let at_sofa = sofa.ring().await?;
     sofa.take(&at_sofa).await?;
     let mut session = amy.established(&invite).await?;
     stops_ringing(&mut desk, &at_desk).await?;
@@ -70,8 +70,8 @@ async fn a_page_mode_endpoint_beside_them_gets_its_copy_and_does_not_compete() -
     let mut phone = pool.endpoint(&desk.account().clone(), Dialect::Simple).await?;
     let invite = amy.invitation(&desk.uri(), Some("hello"));
     amy.send(&invite).await?;
-    let at_sofa = sofa.expect("INVITE").await?;
-    let at_desk = desk.expect("INVITE").await?;
+    let at_sofa = sofa.ring().await?;
+    let at_desk = desk.ring().await?;
     desk.take(&at_desk).await?;
     let mut session = amy.established(&invite).await?;
     stops_ringing(&mut sofa, &at_sofa).await?;
@@ -95,7 +95,7 @@ async fn one_that_is_busy_does_not_stop_the_other() -> Result<()> {
     } = bell().await?;
     let invite = amy.invitation(&desk.uri(), None);
     amy.send(&invite).await?;
-    let at_desk = desk.expect("INVITE").await?;
+    let at_desk = desk.ring().await?;
     desk.answer(&at_desk, 486).await?;
     desk.expect("ACK").await?;
     sofa.accept().await?;
@@ -132,8 +132,8 @@ async fn declining_at_one_endpoint_declines_at_all() -> Result<()> {
     } = bell().await?;
     let invite = amy.invitation(&desk.uri(), None);
     amy.send(&invite).await?;
-    let at_sofa = sofa.expect("INVITE").await?;
-    let at_desk = desk.expect("INVITE").await?;
+    let at_sofa = sofa.ring().await?;
+    let at_desk = desk.ring().await?;
     desk.answer(&at_desk, 603).await?;
     desk.expect("ACK").await?;
     stops_ringing(&mut sofa, &at_sofa).await?;
@@ -150,12 +150,8 @@ async fn the_caller_can_give_up() -> Result<()> {
     } = bell().await?;
     let invite = amy.invitation(&desk.uri(), None);
     amy.send(&invite).await?;
-    let at_desk = desk.expect("INVITE").await?;
-    let at_sofa = sofa.expect("INVITE").await?;
-    for (client, rung) in [(&mut desk, &at_desk), (&mut sofa, &at_sofa)] {
-        let ringing = client.reply(rung, 180);
-        client.send(&ringing).await?;
-    }
+    let at_desk = desk.ring().await?;
+    let at_sofa = sofa.ring().await?;
     let cancel = amy.cancellation(&invite)?;
     status(&amy.call(cancel).await?, 200)?;
     status(&amy.answer_to(&invite).await?, 487)?;
@@ -188,8 +184,8 @@ async fn two_answers_at_once_make_one_session() -> Result<()> {
     } = bell().await?;
     let invite = amy.invitation(&desk.uri(), None);
     amy.send(&invite).await?;
-    let at_desk = desk.expect("INVITE").await?;
-    let at_sofa = sofa.expect("INVITE").await?;
+    let at_desk = desk.ring().await?;
+    let at_sofa = sofa.ring().await?;
     // `take` waits for the ACK, which either gets: a 2xx is always acknowledged.
     desk.take(&at_desk).await?;
     sofa.take(&at_sofa).await?;
@@ -235,12 +231,8 @@ async fn a_caller_that_vanishes_stops_the_ringing() -> Result<()> {
     } = bell().await?;
     let invite = amy.invitation(&desk.uri(), None);
     amy.send(&invite).await?;
-    let at_desk = desk.expect("INVITE").await?;
-    let at_sofa = sofa.expect("INVITE").await?;
-    for (client, rung) in [(&mut desk, &at_desk), (&mut sofa, &at_sofa)] {
-        let ringing = client.reply(rung, 180);
-        client.send(&ringing).await?;
-    }
+    let at_desk = desk.ring().await?;
+    let at_sofa = sofa.ring().await?;
     drop(amy);
     stops_ringing(&mut desk, &at_desk).await?;
     stops_ringing(&mut sofa, &at_sofa).await

@@ -148,6 +148,17 @@ impl Puppet {
         self.take(&invite).await
     }
 
+    /// Waits for an INVITE and rings (180). Without a provisional answer the server must not send CANCEL
+    /// (RFC 3261 section 9.1).
+    ///
+    /// # Errors
+    /// No INVITE came.
+    pub async fn ring(&mut self) -> Result<Wire> {
+        let invite = self.expect("INVITE").await?;
+        self.answer(&invite, 180).await?;
+        Ok(invite)
+    }
+
     /// Answers this INVITE with 200 and waits for the ACK.
     ///
     /// # Errors

@@ -190,7 +190,7 @@ pub struct BindingUpdate {
     /// A binding to add, or to put in the place of the same endpoint's. With an equal epoch (a refresh) it keeps its
     /// place in the order, with another it becomes the youngest.
     pub put: Option<Binding>,
-    /// Tombstones to add. An earlier one of the same endpoint and connection gives way.
+    /// Tombstones to add. An earlier one of the same endpoint, connection and Call-ID gives way.
     pub tombstones: Vec<Tombstone>,
 }
 

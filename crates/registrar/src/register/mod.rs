@@ -3,6 +3,8 @@
 //! A decision is worked out on a state of the user's bindings and committed against that very state. If somebody else was
 //! faster it is worked out again on the newer one, so the rules need no lock.
 
+#[cfg(test)]
+mod model;
 pub(crate) mod rules;
 
 use std::sync::Arc;

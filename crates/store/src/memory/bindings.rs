@@ -158,7 +158,10 @@ impl MemoryBindings {
 fn bury(state: &mut UserBindings, tombstones: Vec<Tombstone>, now: Timestamp) {
     state.tombstones.retain(|old| {
         let superseded = tombstones.iter().any(|new| {
-            new.endpoint == old.endpoint && new.member == old.member && new.connection == old.connection
+            new.endpoint == old.endpoint
+                && new.member == old.member
+                && new.connection == old.connection
+                && new.call_id == old.call_id
         });
         old.until > now && !superseded
     });

@@ -145,7 +145,7 @@ pub async fn removal_and_tombstones_are_one_commit(store: &impl BindingStore) ->
         .iter()
         .map(|tombstone| tombstone.fenced)
         .collect();
-    assert_eq!(fenced, [false], "one per endpoint and connection");
+    assert_eq!(fenced, [false], "one per endpoint, connection and Call-ID");
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! The people of a demo: made at its first start, with passwords that are shown once.
 
+use config::Config;
 use rpc::{DirectoryClient, NewAccount};
 use sip_types::AddressOfRecord;
 
@@ -21,12 +22,12 @@ const ECHO: &str = "echo";
 /// Creates whoever is missing. An account that is there keeps its password.
 pub(crate) async fn create_people(
     directory: &DirectoryClient,
-    domain: &str,
-    ntlm: bool,
+    config: &Config,
 ) -> Result<(Demo, AddressOfRecord), StartError> {
+    let domain = config.pool.domains.first().unwrap_or(&config.pool.fqdn);
     let mut people = Vec::new();
     for (user, name) in PEOPLE {
-        let (aor, password) = create(directory, domain, user, name, ntlm).await?;
+        let (aor, password) = create(directory, domain, user, name, config.auth.ntlm).await?;
         people.push(DemoPerson {
             address: aor.to_string(),
             password,
@@ -35,7 +36,7 @@ pub(crate) async fn create_people(
     // Nobody signs in as the echo contact over the network: its password is told to nobody.
     let (echo, _) = create(directory, domain, ECHO, "Echo", false).await?;
     let demo = Demo {
-        domain: domain.to_owned(),
+        domain: domain.clone(),
         people,
         echo: echo.to_string(),
     };

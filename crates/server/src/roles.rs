@@ -70,7 +70,8 @@ pub(crate) async fn start_registrar(
     };
     let service = RegistrarService::start(
         config,
-        keys.seal_key(Purpose::Credentials).map_err(|error| failed(error.to_string()))?,
+        keys.seal_key(Purpose::Credentials)
+            .map_err(|error| failed(error.to_string()))?,
         kinds,
         Stores::new(Arc::new(database.clone()), Arc::new(MemoryBindings::default())),
         Arc::new(SystemClock),
@@ -111,12 +112,8 @@ pub(crate) fn start_front_end(
     registrar: &RegistrarClient,
     immcu: &ImMcuClient,
     nonces: NonceKey,
-) -> Result<FrontEnd, StartError> {
-    let mut seed = [0; 16];
-    getrandom::fill(&mut seed).map_err(|error| StartError::Role {
-        role: Role::FrontEnd,
-        problem: format!("the system gave no random numbers: {error}"),
-    })?;
+    seed: [u8; 16],
+) -> FrontEnd {
     let offer = Offer {
         ntlm: node.config.auth.ntlm,
         md5: node.config.auth.digest_md5,
@@ -143,7 +140,17 @@ pub(crate) fn start_front_end(
     node.background.tasks.spawn(async move {
         stop.run_until_cancelled(following.follow_bindings()).await;
     });
-    Ok(front_end)
+    front_end
+}
+
+/// Random numbers for the names a front end makes.
+pub(crate) fn seed() -> Result<[u8; 16], StartError> {
+    let mut seed = [0; 16];
+    getrandom::fill(&mut seed).map_err(|error| StartError::Role {
+        role: Role::FrontEnd,
+        problem: format!("the system gave no random numbers: {error}"),
+    })?;
+    Ok(seed)
 }
 
 /// The realm of challenges: the first domain, which configuration guarantees.

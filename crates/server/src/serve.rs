@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use axum::Router;
 use config::{Config, Database as DatabaseUrl};
 use front_end::FrontEnd;
 use immcu::ImMcuService;
 use registrar::RegistrarService;
-use rpc::{FrontEndClient, FrontEnds, ImMcuClient};
+use rpc::{FrontEndClient, FrontEnds, ImMcuClient, RegistrarClient};
 use sip_transport::{CloseReason, Listener, Transport};
+use sip_types::AddressOfRecord;
 use store_embedded::Database;
 use telemetry::Registry;
-use tokio::net::TcpListener;
 use topology::{MemberId, Role};
 
 use crate::background::Background;
@@ -21,8 +22,10 @@ use crate::echo::Echo;
 use crate::error::StartError;
 use crate::files::create_private_dir;
 use crate::health::{Health, State};
+use crate::keys::Keys;
 use crate::listeners::{self, Sockets};
 use crate::ready::{Demo, Ready};
+use crate::roles::Node;
 use crate::{demo, echo, keys, metrics, ops, roles, status};
 
 /// Time for requests that were accepted to get their answers.
@@ -56,66 +59,70 @@ pub struct Running {
     database: Database,
 }
 
+/// What a member stands on: everything that can be missing, taken or broken on this machine.
+struct Ground {
+    control: ControlSocket,
+    keys: Keys,
+    certificate: Option<Certificate>,
+    sockets: Sockets,
+    database: Database,
+    transport: Transport,
+}
+
 /// Starts a member. Returns once clients are welcome.
 ///
 /// # Errors
 /// [`StartError`] says what an operator has to change. Nothing is left running.
 pub async fn serve(config: Config, options: Options) -> Result<Running, StartError> {
     roles::require_all(&options.roles)?;
-    create_private_dir(&config.data_dir).map_err(StartError::file("create", &config.data_dir))?;
-    // First of all: it is the lock of the data directory.
-    let control_socket = control::bind(&control::socket_path(&config.data_dir))?;
-    let keys = keys::load_or_create(&config.secrets.key_file)?;
-    telemetry::install_tag_key(keys.log_tags);
-    telemetry::show_identities(config.telemetry.identities);
-
-    let certificate = match config.sip.tls_listen {
-        Some(_) => Some(Certificate::open(&config, SystemTime::now())?),
-        None => None,
-    };
-    let sockets = listeners::bind(&config, certificate.as_ref()).await?;
-    let database = open_database(&config).await?;
-    let transport = Transport::new(listeners::transport_limits(&config.limits));
-    let transport = transport.map_err(|error| StartError::Limit(error.to_string()))?;
+    let Ground {
+        control,
+        keys,
+        certificate,
+        sockets,
+        database,
+        transport,
+    } = prepare(&config).await?;
 
     let health = Arc::new(Health::new(Instant::now()));
     let registry = Arc::new(Registry::new());
     metrics::register(&registry, &health, &transport, certificate.as_ref());
     let background = Background::default();
+    // Ends what was started if a later step fails.
+    let unfinished = background.stop.clone().drop_guard();
     background.beat(&health);
     background.watch_database(&health, &database);
     if let Some(certificate) = &certificate {
         background.keep_certificate(&health, certificate);
     }
 
-    let node = roles::Node {
+    let node = Node {
         config: &config,
         member: MemberId::new(&config.pool.member),
         registry: &registry,
         background: &background,
         front_ends: FrontEnds::default(),
     };
+    let seed = roles::seed()?;
     let registrar = roles::start_registrar(&node, &database, &keys.file).await?;
+    let people = match options.demo {
+        true => Some(demo::create_people(&registrar.directory, &config).await?),
+        false => None,
+    };
+    // From here on nothing fails.
     let immcu = roles::start_immcu(&node, &registrar.client);
     let immcu_client = ImMcuClient::local(Arc::new(immcu.clone()));
-    let front_end = roles::start_front_end(&node, &registrar.client, &immcu_client, keys.file.nonce_key())?;
-
-    let demo = match options.demo {
-        false => None,
-        true => {
-            let domain = config.pool.domains.first().map_or("example.test", String::as_str);
-            let (demo, aor) = demo::create_people(&registrar.directory, domain, config.auth.ntlm).await?;
-            let bot = Echo::new(aor, immcu_client.clone(), background.tasks.clone());
-            node.front_ends.insert(
-                MemberId::new(echo::MEMBER),
-                FrontEndClient::local(Arc::clone(&bot) as _),
-            );
-            background
-                .tasks
-                .spawn(bot.stay_signed_in(registrar.client.clone(), background.stop.clone()));
-            Some(demo)
-        }
-    };
+    let front_end = roles::start_front_end(
+        &node,
+        &registrar.client,
+        &immcu_client,
+        keys.file.nonce_key(),
+        seed,
+    );
+    let demo = people.map(|(demo, echo)| {
+        start_echo(&node, echo, &registrar.client, &immcu_client);
+        demo
+    });
 
     let Sockets { sip, ops, addresses } = sockets;
     let ready = Ready {
@@ -124,22 +131,19 @@ pub async fn serve(config: Config, options: Options) -> Result<Running, StartErr
         listeners: addresses,
         ca: certificate.as_ref().and_then(Certificate::ca_path),
     };
-    let control = Control {
+    let answers = Control {
         directory: registrar.directory,
         status: status::reporter(&ready, &config, &health, certificate.clone()),
         kinds: registrar.kinds,
         ntlm_by_default: config.auth.ntlm,
     };
-    serve_control(&background, control_socket, control);
+    serve_http(&background, "control socket", control, control::router(answers));
     if let Some(socket) = ops {
-        serve_ops(
-            &background,
-            socket,
-            ops::Ops {
-                health: Arc::clone(&health),
-                registry,
-            },
-        );
+        let pages = ops::Ops {
+            health: Arc::clone(&health),
+            registry,
+        };
+        serve_http(&background, "ops listener", socket, ops::router(pages));
     }
     let handler = Arc::new(front_end.clone());
     let listeners = sip
@@ -147,6 +151,7 @@ pub async fn serve(config: Config, options: Options) -> Result<Running, StartErr
         .map(|socket| socket.serve(&transport, Arc::clone(&handler)))
         .collect();
     health.set_state(State::Serving);
+    unfinished.disarm();
     tracing::info!(member = ready.member, listeners = ?ready.listeners, "serving");
     Ok(Running {
         ready,
@@ -161,6 +166,39 @@ pub async fn serve(config: Config, options: Options) -> Result<Running, StartErr
         background,
         database,
     })
+}
+
+/// Takes what the machine must give, the lock of the data directory first.
+async fn prepare(config: &Config) -> Result<Ground, StartError> {
+    create_private_dir(&config.data_dir).map_err(StartError::file("create", &config.data_dir))?;
+    let control = control::bind(&control::socket_path(&config.data_dir))?;
+    let keys = keys::load_or_create(&config.secrets.key_file)?;
+    telemetry::install_tag_key(keys.log_tags);
+    telemetry::show_identities(config.telemetry.identities);
+    let certificate = match config.sip.tls_listen {
+        Some(_) => Some(Certificate::open(config, SystemTime::now())?),
+        None => None,
+    };
+    let limits = listeners::transport_limits(&config.limits);
+    Ok(Ground {
+        control,
+        keys,
+        sockets: listeners::bind(config, certificate.as_ref()).await?,
+        certificate,
+        database: open_database(config).await?,
+        transport: Transport::new(limits).map_err(|error| StartError::Limit(error.to_string()))?,
+    })
+}
+
+/// The contact that answers, as a member of the pool.
+fn start_echo(node: &Node<'_>, aor: AddressOfRecord, registrar: &RegistrarClient, immcu: &ImMcuClient) {
+    let background = node.background;
+    let bot = Echo::new(aor, immcu.clone(), background.tasks.clone());
+    let client = FrontEndClient::local(Arc::clone(&bot) as Arc<dyn rpc::FrontEnd>);
+    node.front_ends.insert(MemberId::new(echo::MEMBER), client);
+    background
+        .tasks
+        .spawn(bot.stay_signed_in(registrar.clone(), background.stop.clone()));
 }
 
 /// Brings the database to the schema of this version.
@@ -184,26 +222,16 @@ async fn open_database(config: &Config) -> Result<Database, StartError> {
         .map_err(|error| StartError::Database(format!("{}: {error}", path.display())))
 }
 
-fn serve_control(background: &Background, socket: ControlSocket, control: Control) {
+/// Serves pages until the member stops.
+fn serve_http<L>(background: &Background, what: &'static str, socket: L, pages: Router)
+where
+    L: axum::serve::Listener,
+    L::Addr: std::fmt::Debug,
+{
     let stop = background.stop.clone().cancelled_owned();
     background.tasks.spawn(async move {
-        let served = axum::serve(socket, control::router(control))
-            .with_graceful_shutdown(stop)
-            .await;
-        if let Err(error) = served {
-            tracing::error!(%error, "the control socket has ended");
-        }
-    });
-}
-
-fn serve_ops(background: &Background, socket: TcpListener, ops: ops::Ops) {
-    let stop = background.stop.clone().cancelled_owned();
-    background.tasks.spawn(async move {
-        let served = axum::serve(socket, ops::router(ops))
-            .with_graceful_shutdown(stop)
-            .await;
-        if let Err(error) = served {
-            tracing::error!(%error, "the ops listener has ended");
+        if let Err(error) = axum::serve(socket, pages).with_graceful_shutdown(stop).await {
+            tracing::error!(%error, "the {what} has ended");
         }
     });
 }

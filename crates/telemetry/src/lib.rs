@@ -8,8 +8,8 @@
 //! What this crate is not: no exporter to a collector (OTLP), no traces, no HTTP. It reads no environment; the only files
 //! it reads are those under `/proc/self`.
 //!
-//! To add a metric: a constant in [`names`], a line in the collector of the role, and a row in `docs/metrics.md`.
-//! Label values come from closed sets: never an address, a Call-ID or free text.
+//! To add a metric: a constant in [`names`] and a line in the collector of the role. Label values come from closed sets:
+//! never an address, a Call-ID or free text.
 
 mod histogram;
 mod log_budget;

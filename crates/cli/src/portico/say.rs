@@ -36,7 +36,12 @@ pub(super) fn ready_text(config: &Config, ready: &Ready, demo: Option<&Demo>) ->
         ready.member,
         config.pool.domains.join(", "),
     );
-    for (name, address) in &ready.listeners {
+    // Clients first.
+    let (sip, other): (Vec<_>, Vec<_>) = ready
+        .listeners
+        .iter()
+        .partition(|(name, _)| name.starts_with("sip"));
+    for (name, address) in sip.into_iter().chain(other) {
         text.push_str(&match *name {
             "sip_tls" => format!("  SIP over TLS   {address}\n"),
             "sip_tcp" => format!("  SIP over TCP   {address}  (clear text: for tests)\n"),

@@ -1,10 +1,11 @@
 //! `[limits]`: what one member takes on. Every limit can be raised, none can be switched off.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::reader::Reader;
 
-/// What one member takes on. Every refusal is counted in `portico_limit_hits_total{limit="<key>"}`.
+/// What one member takes on. Refusals are counted in `portico_limit_hits_total` and `portico_sip_refusals_total`.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// `limits.connections` (40000): open client connections.
@@ -23,10 +24,8 @@ pub struct Limits {
     pub handshake_timeout: Duration,
     /// `limits.sign_in_timeout` (`30s`): a connection that has not signed in by then is closed.
     pub sign_in_timeout: Duration,
-    /// `limits.requests_per_second` (20): requests of one signed-in connection, sustained.
+    /// `limits.requests_per_second` (20): requests of one signed-in connection, with a burst of three times as many.
     pub requests_per_second: u64,
-    /// `limits.request_burst` (60): requests of one signed-in connection at once.
-    pub request_burst: u64,
     /// `limits.unauthenticated_requests_per_second` (20): requests from one address before sign-in.
     pub unauthenticated_requests_per_second: u64,
     /// `limits.sign_ins_per_second` (300): sign-ins of the whole member; above it clients are told to come back.
@@ -34,10 +33,12 @@ pub struct Limits {
 }
 
 /// No limit is so high that it is none, or so low that nobody gets in.
-const COUNT: std::ops::RangeInclusive<u64> = 1..=10_000_000;
+const COUNT: RangeInclusive<u64> = 1..=1_000_000;
 
-/// A peer gets at least a second and at most an hour of patience.
-const WAIT: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
+/// A peer gets at least a second and at most a minute for a handshake.
+const HANDSHAKE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
+/// And five minutes for signing in.
+const SIGN_IN: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(300);
 
 impl Limits {
     pub(crate) fn read(reader: &mut Reader) -> Self {
@@ -53,11 +54,10 @@ impl Limits {
             handshakes: count("limits.handshakes", 1_024),
             handshakes_per_address: count("limits.handshakes_per_address", 32),
             requests_per_second: count("limits.requests_per_second", 20),
-            request_burst: count("limits.request_burst", 60),
             unauthenticated_requests_per_second: count("limits.unauthenticated_requests_per_second", 20),
             sign_ins_per_second: count("limits.sign_ins_per_second", 300),
-            handshake_timeout: reader.duration("limits.handshake_timeout", Duration::from_secs(5), WAIT),
-            sign_in_timeout: reader.duration("limits.sign_in_timeout", Duration::from_secs(30), WAIT),
+            handshake_timeout: reader.duration("limits.handshake_timeout", Duration::from_secs(5), HANDSHAKE),
+            sign_in_timeout: reader.duration("limits.sign_in_timeout", Duration::from_secs(30), SIGN_IN),
         }
     }
 }

@@ -67,11 +67,6 @@ impl Config {
         self.data_dir.join("pki")
     }
 
-    /// The local control socket.
-    pub fn control_socket(&self) -> PathBuf {
-        self.data_dir.join("control.sock")
-    }
-
     pub(crate) fn read(reader: &mut Reader, data_dir: PathBuf) -> Self {
         Config {
             pool: Pool::read(reader),

@@ -1,0 +1,328 @@
+//! `portico`: what it says when it starts, when it cannot, and when it is told to stop.
+
+use std::collections::HashSet;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use rustix::process::{Signal, kill_process};
+
+use crate::support::{Answer, Server, portico};
+
+fn run(arguments: &[&str]) -> Answer {
+    portico().args(arguments).output().unwrap().into()
+}
+
+/// Status and body of a page of the ops listener.
+fn page(server: &Server, path: &str) -> (u16, String) {
+    let address: SocketAddr = server.ready["listeners"]["ops"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+#[test]
+fn the_ready_line_tells_member_roles_listeners_and_authority() {
+    let server = Server::start("run");
+    assert_eq!(server.ready["member"], "fe1");
+    assert_eq!(
+        server.ready["roles"],
+        serde_json::json!(["registrar", "immcu", "front-end"])
+    );
+    for name in ["sip_tls", "sip_tcp", "ops"] {
+        let address: SocketAddr = server.ready["listeners"][name].as_str().unwrap().parse().unwrap();
+        assert_ne!(address.port(), 0, "{name}");
+        assert!(
+            TcpStream::connect(address).is_ok(),
+            "nobody listens at {name} {address}"
+        );
+    }
+    let ca = std::fs::read_to_string(server.ready["ca"].as_str().unwrap()).unwrap();
+    assert!(ca.starts_with("-----BEGIN CERTIFICATE-----"));
+    assert!(
+        server.before.iter().all(|line| line["event"].is_null()),
+        "run has no demo people: {:?}",
+        server.before
+    );
+}
+
+#[test]
+fn a_demo_tells_its_people_and_their_passwords_before_it_is_ready() {
+    let server = Server::start("demo");
+    let demo = server.before.iter().find(|line| line["event"] == "demo").unwrap();
+    let people = demo["people"].as_array().unwrap();
+    let addresses: Vec<_> = people
+        .iter()
+        .map(|person| person["address"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        addresses,
+        [
+            "alice@example.test",
+            "bob@example.test",
+            "carol@example.test",
+            "dave@example.test"
+        ]
+    );
+    assert!(
+        people
+            .iter()
+            .all(|person| person["password"].as_str().unwrap().len() > 20),
+        "{demo}"
+    );
+    let sessions = server
+        .ctl(&["user", "sessions", "echo@example.test", "-o", "json"])
+        .json();
+    assert_eq!(
+        sessions[0]["member"], "demo-bots",
+        "the echo contact is signed in: {sessions}"
+    );
+}
+
+#[test]
+fn passwords_of_the_demo_are_in_no_file() {
+    let server = Server::start("demo");
+    let demo = server.before.iter().find(|line| line["event"] == "demo").unwrap();
+    let password = demo["people"][0]["password"].as_str().unwrap();
+    let mut files = Vec::new();
+    collect(&server.data_dir(), &mut files);
+    assert!(files.len() >= 4, "{files:?}");
+    for file in files {
+        let bytes = std::fs::read(&file).unwrap_or_default();
+        let found = bytes
+            .windows(password.len())
+            .any(|window| window == password.as_bytes());
+        assert!(!found, "{} holds a password", file.display());
+    }
+}
+
+fn collect(dir: &Path, files: &mut Vec<std::path::PathBuf>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files)
+        } else {
+            files.push(path)
+        }
+    }
+}
+
+#[test]
+fn the_data_directory_is_for_its_owner_only() {
+    let server = Server::start("run");
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&server.data_dir()), 0o700);
+    for file in [
+        "portico.db",
+        "pool.key",
+        "control.sock",
+        "pki/ca.key",
+        "pki/server.pem",
+    ] {
+        assert_eq!(mode(&server.data_dir().join(file)), 0o600, "{file}");
+    }
+}
+
+#[test]
+fn health_and_metrics_are_served() {
+    let server = Server::start("run");
+    assert_eq!(page(&server, "/livez"), (200, "ok\n".to_owned()));
+    assert_eq!(page(&server, "/readyz"), (200, "ok\n".to_owned()));
+    assert_eq!(
+        page(&server, "/readyz?verbose").1,
+        "state: ok\ndatabase: ok\ncertificate: ok\n"
+    );
+    let (_, metrics) = page(&server, "/metrics");
+    for name in [
+        "portico_pool_member_state",
+        "portico_registration_active",
+        "process_resident_memory_bytes",
+    ] {
+        assert!(
+            metrics.contains(&format!("# TYPE {name} gauge\n")),
+            "{name} is missing"
+        );
+    }
+}
+
+#[test]
+fn the_page_of_metrics_is_valid() {
+    let server = Server::start("run");
+    let (_, text) = page(&server, "/metrics");
+    let mut family = String::new();
+    let (mut families, mut samples) = (HashSet::new(), HashSet::new());
+    for line in text.lines() {
+        if let Some(head) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = head.split_once(' ').unwrap();
+            assert!(families.insert(name.to_owned()), "{name} stands in two places");
+            assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
+            family = name.to_owned();
+        } else if !line.starts_with('#') {
+            assert!(line.starts_with(&family), "`{line}` stands under {family}");
+            let value = line.rsplit(' ').next().unwrap();
+            assert!(value.parse::<f64>().is_ok(), "`{line}` has no number");
+            assert!(
+                samples.insert(line.rsplit_once(' ').unwrap().0.to_owned()),
+                "`{line}` stands twice"
+            );
+        }
+    }
+}
+
+#[test]
+fn sigterm_stops_it_in_good_order() {
+    let server = Server::start("run");
+    let socket = server.data_dir().join("control.sock");
+    assert!(socket.exists());
+    kill_process(server.pid(), Signal::TERM).unwrap();
+    let dir = server.data_dir();
+    assert_eq!(server.exit_code(), Some(0));
+    assert!(!dir.join("control.sock").exists());
+}
+
+#[test]
+fn sighup_does_not_stop_it() {
+    let server = Server::start("run");
+    kill_process(server.pid(), Signal::HUP).unwrap();
+    assert_eq!(page(&server, "/readyz").0, 200);
+    assert_eq!(server.ctl(&["status"]).code, 0);
+}
+
+#[test]
+fn a_busy_port_is_named_with_what_to_set() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let answer: Answer = portico()
+        .args(["run", "--data-dir"])
+        .arg(dir.path())
+        .env("PORTICO_SIP__TLS_LISTEN", address.to_string())
+        .output()
+        .unwrap()
+        .into();
+    assert_eq!(answer.code, 1);
+    assert!(
+        answer.err.contains(&format!("port {} is in use", address.port())),
+        "{answer:?}"
+    );
+    assert!(answer.err.contains("PORTICO_SIP__TLS_LISTEN="), "{answer:?}");
+}
+
+#[test]
+fn a_second_server_on_one_data_directory_is_refused() {
+    let server = Server::start("run");
+    let answer: Answer = portico()
+        .args(["run", "--data-dir"])
+        .arg(server.data_dir())
+        .output()
+        .unwrap()
+        .into();
+    assert_eq!(answer.code, 1);
+    assert!(
+        answer.err.contains("another server runs in the data directory"),
+        "{answer:?}"
+    );
+}
+
+#[test]
+fn a_wrong_configuration_is_refused_with_every_problem() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("p.toml");
+    std::fs::write(&file, "[sip]\ntls_lisen = \"x\"\n[auth]\nntlm = 3\n").unwrap();
+    let path = file.to_str().unwrap();
+    for command in [
+        vec!["run"],
+        vec!["demo"],
+        vec!["migrate"],
+        vec!["config", "check"],
+        vec!["config", "show"],
+    ] {
+        let answer = run(&[&command[..], &["--config", path]].concat());
+        assert_eq!(answer.code, 2, "{command:?}: {answer:?}");
+        assert!(
+            answer.err.contains(&format!("{path}:2: sip.tls_lisen")),
+            "{answer:?}"
+        );
+        assert!(answer.err.contains(&format!("{path}:4: auth.ntlm")), "{answer:?}");
+    }
+}
+
+#[test]
+fn the_shown_configuration_can_be_used_as_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let shown = run(&["config", "show"]);
+    assert_eq!(shown.code, 0, "{shown:?}");
+    assert!(
+        shown.out.contains("# PORTICO_SIP__TLS_LISTEN"),
+        "origins are shown: {}",
+        shown.out
+    );
+    let file = dir.path().join("p.toml");
+    std::fs::write(&file, shown.out).unwrap();
+    assert_eq!(
+        run(&["config", "check", "--config", file.to_str().unwrap()]).code,
+        0
+    );
+}
+
+#[test]
+fn roles_are_listed_and_none_can_be_left_out_yet() {
+    let listed = run(&["run", "--list-roles"]);
+    assert_eq!(listed.code, 0);
+    for role in ["front-end", "registrar", "immcu"] {
+        assert!(listed.out.contains(role), "{listed:?}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let alone = run(&[
+        "run",
+        "--role",
+        "front-end",
+        "--data-dir",
+        dir.path().to_str().unwrap(),
+    ]);
+    assert_eq!(alone.code, 1);
+    assert!(alone.err.contains("registrar cannot be left out"), "{alone:?}");
+    assert_eq!(run(&["run", "--role", "mailbox"]).code, 2);
+}
+
+#[test]
+fn migrate_makes_the_database_and_may_be_repeated() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    for _ in 0..2 {
+        let answer = run(&["migrate", "--data-dir", data.to_str().unwrap()]);
+        assert_eq!(answer.code, 0, "{answer:?}");
+    }
+    assert!(data.join("portico.db").exists());
+    assert!(!data.join("control.sock").exists());
+}
+
+#[test]
+fn healthcheck_says_whether_the_server_is_ready() {
+    let server = Server::start("run");
+    let ask = |address: &str| -> Answer {
+        portico()
+            .arg("healthcheck")
+            .env("PORTICO_OPS__LISTEN", address)
+            .output()
+            .unwrap()
+            .into()
+    };
+    let good = ask(server.ready["listeners"]["ops"].as_str().unwrap());
+    assert_eq!(good.code, 0, "{good:?}");
+    assert!(good.out.contains("database: ok"), "{good:?}");
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    assert_eq!(ask(&free.to_string()).code, 1);
+}

@@ -126,8 +126,31 @@ mod tests {
         assert_eq!(certificate.ca_path(), None);
         let before = certificate.remaining_seconds(SystemTime::now());
         std::fs::copy(&new, &used).unwrap();
-        certificate.reload(SystemTime::now());
+        // The clock of a file system may be coarser than this test is quick.
+        let later = SystemTime::now() + std::time::Duration::from_secs(5);
+        std::fs::File::options()
+            .write(true)
+            .open(&used)
+            .unwrap()
+            .set_modified(later)
+            .unwrap();
+        certificate.maintain(SystemTime::now());
         assert!(certificate.remaining_seconds(SystemTime::now()) > before + 19 * 86_400);
+    }
+
+    #[test]
+    fn a_certificate_that_was_damaged_leaves_the_old_one_in_use() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::for_test(dir.path());
+        let issued = Authority::open(&dir.path().join("pki"), Names::of(&config), SystemTime::now()).unwrap();
+        let used = dir.path().join("used.pem");
+        std::fs::copy(issued.server_path(), &used).unwrap();
+        config.tls.certificate = Some(used.clone());
+        config.tls.private_key = Some(used.clone());
+        let certificate = Certificate::open(&config, SystemTime::now()).unwrap();
+        std::fs::write(&used, "rubbish").unwrap();
+        certificate.reload(SystemTime::now());
+        assert!(certificate.remaining_seconds(SystemTime::now()) > 80 * 86_400);
     }
 
     #[test]

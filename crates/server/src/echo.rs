@@ -56,12 +56,18 @@ impl Echo {
     /// Signs in and stays signed in until told to stop.
     pub(crate) async fn stay_signed_in(self: Arc<Self>, registrar: RegistrarClient, stop: CancellationToken) {
         let mut cseq = 0;
+        let mut told = false;
         loop {
             cseq += 1;
             let wait = match registrar.register(self.registration(cseq)).await {
-                Ok(registered) => Duration::from_secs(u64::from(registered.expires / 2)),
+                Ok(registered) => {
+                    told = false;
+                    Duration::from_secs(u64::from(registered.expires / 2))
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "the echo contact cannot sign in");
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::warn!(%error, "the echo contact cannot sign in, trying again");
+                    }
                     RETRY
                 }
             };

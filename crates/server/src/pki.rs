@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -49,22 +49,35 @@ impl Names {
     /// This machine by every name a client may have been given: loopback, host name, pool name, the SIP domains and
     /// `sip.<domain>`, and the address of the listener unless it is all of them.
     pub(crate) fn of(config: &config::Config) -> Self {
-        let mut hosts = BTreeSet::from(["localhost".to_owned(), config.pool.fqdn.clone()]);
-        if let Ok(host) = fs::read_to_string("/proc/sys/kernel/hostname") {
-            hosts.insert(host.trim().to_ascii_lowercase());
-        }
+        let mut hosts = BTreeSet::from(["localhost".to_owned()]);
+        let mut addresses =
+            BTreeSet::from([IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]);
+        match config.pool.fqdn.parse() {
+            Ok(address) => addresses.insert(address),
+            Err(_) => hosts.insert(config.pool.fqdn.clone()),
+        };
+        hosts.extend(host_name());
         for domain in &config.pool.domains {
             hosts.insert(domain.clone());
             hosts.insert(format!("sip.{domain}"));
         }
-        let mut addresses = BTreeSet::from([
-            IpAddr::from([127, 0, 0, 1]),
-            IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
-        ]);
         let listener = config.sip.tls_listen.map(|address| address.ip());
         addresses.extend(listener.filter(|ip| !ip.is_unspecified()));
         Names { hosts, addresses }
     }
+}
+
+/// What this machine calls itself, if that can stand in a certificate.
+fn host_name() -> Option<String> {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()?
+        .trim()
+        .to_ascii_lowercase();
+    let usable = !name.is_empty()
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
+    usable.then_some(name)
 }
 
 impl Authority {

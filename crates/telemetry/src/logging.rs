@@ -111,11 +111,8 @@ pub fn log_panics() {
         let message = info.payload_as_str().unwrap_or("no message");
         let location = info.location().map(ToString::to_string).unwrap_or_default();
         let thread = std::thread::current();
-        tracing::error!(
-            location,
-            thread = thread.name().unwrap_or("unnamed"),
-            "panic: {message}"
-        );
+        let thread = thread.name().unwrap_or("unnamed");
+        tracing::error!(thread, "panicked at {location}: {message}");
     }));
 }
 

@@ -98,6 +98,11 @@ pub(crate) fn dispatch(incoming: Incoming) {
     if let Err(denied) = identity::check_from(&incoming.request, &incoming.who.aor) {
         return deny(&incoming, denied);
     }
+    sign_in::use_up_proof(&incoming);
+    if no_hops_left(&incoming.request) {
+        incoming.service.counters.refused(Refused::Malformed);
+        return incoming.answer(StatusCode::TOO_MANY_HOPS);
+    }
     let own = OwnHosts {
         config: &incoming.service.config,
         local: incoming.flow.local(),
@@ -142,6 +147,16 @@ pub(crate) fn dispatch(incoming: Incoming) {
         Method::Ack => {}
         Method::Other(_) => refuse(&incoming, StatusCode::NOT_IMPLEMENTED),
     }
+}
+
+/// RFC 3261 section 16.3: what is to go on to somebody else needs a hop for it. OPTIONS and REGISTER end here.
+fn no_hops_left(request: &Request) -> bool {
+    let ends_here = matches!(request.method(), Method::Options | Method::Register);
+    !ends_here
+        && request
+            .headers()
+            .get(&HeaderName::MaxForwards)
+            .is_some_and(|hops| hops.trim() == "0")
 }
 
 fn refuse(incoming: &Incoming, status: StatusCode) {

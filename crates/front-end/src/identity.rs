@@ -106,6 +106,10 @@ pub(crate) fn destination(request: &Request, own: &OwnHosts<'_>) -> Result<Desti
         });
     }
     if own.config.serves(uri.host()) {
+        // Another port of the domain's host is another service.
+        if !matches!(uri.port(), None | Some(5060 | 5061)) && uri.port() != Some(own.local.port()) {
+            return Err(RELAY);
+        }
         return match uri.user() {
             None => Ok(Destination::Server),
             Some(_) => Ok(Destination::User(uri.aor().ok_or(MALFORMED)?)),

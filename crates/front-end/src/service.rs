@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -11,7 +12,8 @@ use rpc::{
     Deliver, EndpointAddress, Error, FailureReason, ImMcuClient, LegId, RegistrarClient, Ring, RingAnswer,
     Signal, Target, Unregister, Which,
 };
-use sip_auth::nonce::{CheckedNonce, NonceKey};
+use sip_auth::digest::DigestCredentials;
+use sip_auth::nonce::{CheckedNonce, NonceKey, NonceScope, ReturnedOn};
 use sip_auth::replay::ReplayWindow;
 use sip_auth::throttle::AddressThrottle;
 use sip_core::Received;
@@ -118,6 +120,19 @@ impl FrontEndService {
         self.tasks.spawn(task);
     }
 
+    /// Runs a task whose first step is taken before this returns: owners of conversations keep messages in the order in
+    /// which they were first asked, so what a connection received in order must be asked in order.
+    pub(crate) fn spawn_in_order(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut task = Box::pin(task);
+        if task
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+            .is_pending()
+        {
+            self.tasks.spawn(task);
+        }
+    }
+
     /// The connection of an endpoint, if this front end holds exactly that registration.
     pub(crate) fn find(&self, address: &EndpointAddress) -> Option<(Arc<Flow>, Registration)> {
         let flow = self.flows.get(&address.connection)?;
@@ -131,7 +146,7 @@ impl FrontEndService {
     /// Tells the owner that a leg is over.
     pub(crate) fn leave(&self, leg: LegId) {
         let immcu = self.immcu.clone();
-        self.spawn(async move {
+        self.spawn_in_order(async move {
             if let Err(error) = immcu.leave(leg).await {
                 tracing::warn!(%error, "the end of a leg was not passed on");
             }
@@ -141,7 +156,7 @@ impl FrontEndService {
     /// Tells the owner that the caller takes an invitation back.
     pub(crate) fn cancel(&self, leg: LegId) {
         let immcu = self.immcu.clone();
-        self.spawn(async move {
+        self.spawn_in_order(async move {
             if let Err(error) = immcu.cancel(leg).await {
                 tracing::warn!(%error, "a cancelled invitation was not passed on");
             }
@@ -170,6 +185,19 @@ impl FrontEndService {
             .entry(address)
             .or_insert_with(|| RateLimit::new(per_second, per_second))
             .take(now)
+    }
+
+    /// A proof that came on a connection that needed none is used up all the same: it must not open another one.
+    pub(crate) fn use_up(&self, credentials: &DigestCredentials, scope: NonceScope<'_>) {
+        let Ok(nonce) = self
+            .nonces
+            .check(&credentials.nonce, unix_now(), scope, ReturnedOn::SameConnection)
+        else {
+            return;
+        };
+        if !self.first_use(&nonce, credentials.nonce_count()) {
+            tracing::debug!("a proof was sent again");
+        }
     }
 
     /// Whether a proof is used for the first time.

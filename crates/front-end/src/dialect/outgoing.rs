@@ -36,7 +36,7 @@ pub(crate) fn message(family: ClientFamily, plain_only: bool, content: &Content)
         };
     }
     match (family, TextForm::of(&content.content_type)) {
-        (ClientFamily::Simple, Some(TextForm::Html)) => plain(content),
+        (ClientFamily::Simple, Some(TextForm::Html | TextForm::Multipart)) => plain(content),
         (ClientFamily::Simple, Some(TextForm::Plain)) => Rendered {
             content_type: SipStr::from(text::without_font(&content.content_type)),
             body: content.body.clone(),

@@ -81,7 +81,7 @@ fn initial(incoming: Incoming, callee: AddressOfRecord) {
         patience: incoming.service.config.ring_time,
     };
     let service = Arc::clone(&incoming.service);
-    service.spawn(async move {
+    service.spawn_in_order(async move {
         let decision = incoming.service.immcu.open(open).await;
         match decision {
             Ok(Ok(opened)) => establish(&incoming, &leg, accepted(&incoming, sdp, opened.first_text_taken)),

@@ -53,7 +53,7 @@ pub(crate) fn signal(incoming: &Incoming, to: AddressOfRecord, leg: Option<&Leg>
         typing,
     };
     let immcu = incoming.service.immcu.clone();
-    incoming.service.spawn(async move {
+    incoming.service.spawn_in_order(async move {
         if let Err(error) = immcu.signal(signal).await {
             tracing::debug!(%error, "typing indication not passed on");
         }
@@ -103,7 +103,7 @@ fn submit(
         patience: incoming.service.config.delivery_time,
     };
     let service = Arc::clone(&incoming.service);
-    service.spawn(async move {
+    service.spawn_in_order(async move {
         match incoming.service.immcu.submit(submit).await {
             Ok(Ok(())) => incoming.answer(StatusCode::OK),
             // A receipt about a text that asked for none: linphone 5.1 sends one for every text and repeats it until it

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use rpc::{Error, FailureReason};
 use sip_core::ServerKey;
-use sip_types::{HeaderName, Request, Response, ResponseBuilder, StatusCode};
+use sip_types::{HeaderName, Method, Request, Response, ResponseBuilder, StatusCode};
 
 use crate::flow::{Flow, SignedIn};
 use crate::service::FrontEndService;
@@ -45,7 +45,14 @@ impl Incoming {
 
     /// Answers with the status of a delivery that failed, in words for the person (RFC 3261 section 20.43).
     pub(crate) fn answer_failure(&self, reason: FailureReason) {
-        let status = StatusCode::new(reason.sip_status()).unwrap_or(StatusCode::SERVER_INTERNAL_ERROR);
+        let status = match StatusCode::new(reason.sip_status()) {
+            // RFC 4320 section 4.2: a 408 to anything but an INVITE comes too late to be of use.
+            Some(StatusCode::REQUEST_TIMEOUT) if *self.request.method() != Method::Invite => {
+                StatusCode::SERVER_TIMEOUT
+            }
+            Some(status) => status,
+            None => StatusCode::SERVER_INTERNAL_ERROR,
+        };
         let warning = format!(
             "399 {} \"{}\"",
             self.service.config.fqdn,

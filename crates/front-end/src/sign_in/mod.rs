@@ -17,6 +17,7 @@ use self::ntlm::{NTLM_REALM, NtlmProof};
 pub(crate) use self::ntlm::{PendingNtlm, challenge_unsigned};
 use crate::counters::Refused;
 use crate::flow::{Flow, SignedIn};
+use crate::method::Incoming;
 use crate::service::{FrontEndService, sip_date, unix_now};
 use crate::{client, dispatch, identity};
 
@@ -93,16 +94,7 @@ impl Attempt {
     }
 
     fn scope(&self) -> NonceScope<'_> {
-        let class = if self.flow.is_tls() {
-            ConnectionClass::Tls
-        } else {
-            ConnectionClass::ClearText
-        };
-        NonceScope {
-            realm: self.service.config.realm(),
-            class,
-            issuer: self.service.config.member.as_str(),
-        }
+        scope(&self.service, &self.flow)
     }
 
     // === answers ===
@@ -249,3 +241,29 @@ const REPLAYED: Refusal = Refusal {
     reason: "replayed",
     delay: Duration::ZERO,
 };
+
+/// A Digest proof on a connection that carries an identity already proves nothing new, but it must not be good for
+/// another connection afterwards.
+pub(crate) fn use_up_proof(incoming: &Incoming) {
+    for value in incoming.request.headers().get_all(&HeaderName::Authorization) {
+        if let Ok(credentials) = DigestCredentials::parse(&value) {
+            incoming
+                .service
+                .use_up(&credentials, scope(&incoming.service, &incoming.flow));
+        }
+    }
+}
+
+/// Where nonces given on this connection are good.
+fn scope<'a>(service: &'a FrontEndService, flow: &Flow) -> NonceScope<'a> {
+    let class = if flow.is_tls() {
+        ConnectionClass::Tls
+    } else {
+        ConnectionClass::ClearText
+    };
+    NonceScope {
+        realm: service.config.realm(),
+        class,
+        issuer: service.config.member.as_str(),
+    }
+}

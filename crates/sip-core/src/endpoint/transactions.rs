@@ -62,8 +62,7 @@ pub enum Received {
         key: ClientKey,
         /// The response.
         response: Response,
-        /// Write this before anything else: the ACK of a refused INVITE, or the CANCEL that waited for this
-        /// provisional response.
+        /// Write this before anything else: the ACK of a refused INVITE.
         send: Option<Request>,
     },
     /// Nothing to do: a repetition, or the ACK of a refused INVITE.
@@ -268,7 +267,6 @@ impl Transactions {
             None | Some(OnResponse::Absorb) => return Received::Absorbed,
             Some(OnResponse::Deliver) => None,
             Some(OnResponse::DeliverAndAck) => invite.map(|invite| outgoing::ack(&invite, &response)),
-            Some(OnResponse::DeliverAndCancel) => invite.map(|invite| self.open_cancel(&invite, now)),
         };
         Received::Response { key, response, send }
     }
@@ -318,14 +316,13 @@ impl Transactions {
         Ok(self.open_client(&key, Client::new(request, now)))
     }
 
-    /// Gives up an INVITE of ours. `Some` is the CANCEL to write now; otherwise it comes with the first provisional
-    /// response (section 9.1), or it is too late. A final response or [`TimedOut::NoAnswer`] follows in any case,
-    /// and that response may be a 2xx.
+    /// Gives up an INVITE of ours. `Some` is the CANCEL to write now; otherwise it is too late, or being cancelled. A
+    /// final response or [`TimedOut::NoAnswer`] follows in any case, and that response may be a 2xx.
     pub fn cancel(&mut self, key: &ClientKey, now: Instant) -> Option<Request> {
         let invite = self.clients.get(key).and_then(Client::invite).cloned()?;
         match self.update_client(key, |client| client.cancel(now))? {
             OnCancel::Send => Some(self.open_cancel(&invite, now)),
-            OnCancel::Later | OnCancel::TooLate => None,
+            OnCancel::TooLate => None,
         }
     }
 

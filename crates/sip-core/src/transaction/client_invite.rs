@@ -57,8 +57,6 @@ enum State {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Cancel {
     No,
-    /// Section 9.1: a CANCEL may only follow a provisional response.
-    AfterProvisional,
     Sent,
 }
 
@@ -67,8 +65,6 @@ enum Cancel {
 pub(crate) enum OnCancel {
     /// Send the CANCEL.
     Send,
-    /// It will be sent after the first provisional response.
-    Later,
     /// There is nothing to cancel any more, or it is being cancelled already.
     TooLate,
 }
@@ -106,30 +102,24 @@ impl ClientInvite {
     fn handle_provisional(&mut self, status: StatusCode, now: Instant) -> OnResponse {
         let first = self.state == State::Calling;
         self.state = State::Proceeding;
-        match self.cancel {
-            Cancel::AfterProvisional => {
-                self.send_cancel(now);
-                return OnResponse::DeliverAndCancel;
-            }
-            // §16.7 item 2: a 100 does not reset Timer C, but the first response of all starts it.
-            Cancel::No if first || status != StatusCode::TRYING => self.deadline = now + TIMER_C,
-            Cancel::No | Cancel::Sent => {}
+        // §16.7 item 2: a 100 does not reset Timer C, but the first response of all starts it.
+        if self.cancel == Cancel::No && (first || status != StatusCode::TRYING) {
+            self.deadline = now + TIMER_C;
         }
         OnResponse::Deliver
     }
 
     /// The user does not want an answer any more.
+    ///
+    /// Section 9.1 holds a CANCEL back until the first provisional response, because over UDP it could overtake its
+    /// INVITE. On a connection it cannot; and clients that ring without saying so (SIPE 1.25) would ring for ever.
     pub(crate) fn cancel(&mut self, now: Instant) -> OnCancel {
         match (self.state, self.cancel) {
-            (State::Calling, _) => {
-                self.cancel = Cancel::AfterProvisional;
-                OnCancel::Later
-            }
-            (State::Proceeding, Cancel::No | Cancel::AfterProvisional) => {
+            (State::Calling | State::Proceeding, Cancel::No) => {
                 self.send_cancel(now);
                 OnCancel::Send
             }
-            (State::Proceeding, Cancel::Sent) | (State::Accepted | State::Terminated, _) => OnCancel::TooLate,
+            (_, Cancel::Sent) | (State::Accepted | State::Terminated, _) => OnCancel::TooLate,
         }
     }
 
@@ -142,7 +132,7 @@ impl ClientInvite {
     /// The deadline passed.
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> OnClientTimeout {
         match (self.state, self.cancel) {
-            (State::Proceeding, Cancel::No | Cancel::AfterProvisional) => {
+            (State::Proceeding, Cancel::No) => {
                 self.send_cancel(now);
                 OnClientTimeout::Cancel
             }
@@ -218,18 +208,19 @@ mod tests {
     }
 
     #[test]
-    fn a_cancel_waits_for_the_first_provisional_response_and_is_sent_once() {
+    fn a_cancel_goes_out_at_once_and_only_once() {
         let now = Instant::now();
         let mut machine = ClientInvite::new(now);
-        assert_eq!(machine.cancel(now), OnCancel::Later);
-        assert_eq!(machine.cancel(now), OnCancel::Later);
+        assert_eq!(machine.cancel(now), OnCancel::Send);
+        assert_eq!(machine.cancel(now), OnCancel::TooLate);
         assert_eq!(
-            machine.handle_response(StatusCode::TRYING, now),
-            OnResponse::DeliverAndCancel
+            machine.handle_response(StatusCode::RINGING, now + SECOND),
+            OnResponse::Deliver
         );
         assert_eq!(
-            machine.handle_response(StatusCode::RINGING, now),
-            OnResponse::Deliver
+            machine.next_timeout(),
+            Some(now + TIMEOUT),
+            "ringing does not extend it"
         );
         assert_eq!(machine.cancel(now), OnCancel::TooLate);
     }

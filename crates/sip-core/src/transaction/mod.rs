@@ -18,8 +18,6 @@ use sip_types::{Request, Response};
 pub(crate) enum OnResponse {
     /// The user of the transaction sees it.
     Deliver,
-    /// It sees it, and the CANCEL it asked for earlier is sent now.
-    DeliverAndCancel,
     /// It sees it, and the machine acknowledges it.
     DeliverAndAck,
     /// Nobody sees it.

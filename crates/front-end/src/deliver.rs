@@ -97,6 +97,7 @@ impl Delivery<'_> {
         };
         let response = match tokio::time::timeout(patience, response).await {
             Ok(Ok(response)) => response,
+            Ok(Err(_)) if self.flow.is_gone() => return Err(FailureReason::Unavailable),
             // No answer in time, from the client or by its transaction.
             Ok(Err(_)) | Err(_) => return Err(FailureReason::Timeout),
         };

@@ -80,6 +80,8 @@ struct Inner {
     plain_only: bool,
     /// The client refused typing indications.
     no_typing: bool,
+    /// The connection is closed.
+    gone: bool,
 }
 
 impl Flow {
@@ -102,6 +104,7 @@ impl Flow {
                 excess_since: None,
                 plain_only: false,
                 no_typing: false,
+                gone: false,
             }),
         })
     }
@@ -501,6 +504,11 @@ impl Flow {
             .map(|binding| binding.expires_in)
     }
 
+    /// Whether the connection is closed: what it was asked will not be answered.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.inner.lock().gone
+    }
+
     // === what the client has refused ===
 
     pub(crate) fn plain_only(&self) -> bool {
@@ -613,6 +621,7 @@ impl Flow {
     /// The connection is gone: whoever waits is told, and what it held is returned.
     pub(crate) fn end(&self) -> Remains {
         let mut inner = self.inner.lock();
+        inner.gone = true;
         inner.transactions.close();
         inner.waiting = HashMap::new();
         let mut legs: Vec<Arc<Leg>> = inner.dialogs.drain().map(|(_, leg)| leg).collect();

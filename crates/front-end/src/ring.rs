@@ -117,7 +117,8 @@ impl Attempt {
         // No answer: the transaction timed out or the connection died.
         let Some(response) = answer else {
             self.service.forget(&self.leg);
-            return Err(FailureReason::Timeout);
+            let gone = self.leg.flow.is_gone();
+            return Err(if gone { FailureReason::Unavailable } else { FailureReason::Timeout });
         };
         if let Some(reason) = FailureReason::from_sip_status(response.status().code()) {
             self.service.forget(&self.leg);

@@ -68,7 +68,7 @@ const PLAN: &[(&str, &[&str])] = &[
     // The garden: development only.
     ("test-support", &[]),
     ("tests", &["test-support"]),
-    ("portico-load", &["sip-types", "sip-auth"]),
+    ("portico-load", &["sip-types", "sip-auth", "sip-transport"]),
     ("xtask", &[]),
 ];
 

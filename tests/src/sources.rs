@@ -7,6 +7,8 @@ pub(crate) struct Source {
     /// Its path below the root.
     pub(crate) path: String,
     pub(crate) text: String,
+    /// Whether its parent includes it for tests only.
+    only_for_tests: bool,
 }
 
 impl Source {
@@ -19,10 +21,10 @@ impl Source {
     /// Whether the whole file is test code.
     pub(crate) fn is_test(&self) -> bool {
         let path = format!("/{}", self.path);
-        ["/tests/", "/benches/", "/fuzz/", "/tests.rs", "/testing.rs"]
-            .iter()
-            .any(|part| path.contains(part))
-            || self.path.ends_with("_tests.rs")
+        self.only_for_tests
+            || ["/tests/", "/benches/", "/fuzz/", "/tests.rs", "/testing.rs"]
+                .iter()
+                .any(|part| path.contains(part))
     }
 }
 
@@ -36,7 +38,34 @@ pub(crate) fn files(folder: &str, extension: &str) -> Vec<Source> {
     let mut found = Vec::new();
     collect(&root().join(folder), extension, &mut found);
     found.sort_by(|a, b| a.path.cmp(&b.path));
+    let only_for_tests: Vec<String> = found.iter().flat_map(test_modules).collect();
+    for source in &mut found {
+        source.only_for_tests = only_for_tests
+            .iter()
+            .any(|stem| source.path == format!("{stem}.{extension}"));
+    }
     found
+}
+
+/// The paths, without extension, of the modules a file includes for tests only.
+fn test_modules(source: &Source) -> Vec<String> {
+    let (folder, file) = source.path.rsplit_once('/').unwrap_or(("", &source.path));
+    // Children of `a.rs` lie in `a/`, those of a root beside it.
+    let folder = match file {
+        "lib.rs" | "main.rs" | "mod.rs" => folder.to_owned(),
+        _ => format!("{folder}/{}", file.trim_end_matches(".rs")),
+    };
+    let after = source
+        .text
+        .split("#[cfg(test)]\n")
+        .skip(1)
+        .filter_map(|rest| rest.lines().next());
+    let names = after.filter_map(|line| {
+        line.trim_start_matches("pub(crate) ")
+            .strip_prefix("mod ")?
+            .strip_suffix(';')
+    });
+    names.map(|name| format!("{folder}/{name}")).collect()
 }
 
 fn collect(folder: &Path, extension: &str, found: &mut Vec<Source>) {
@@ -50,7 +79,11 @@ fn collect(folder: &Path, extension: &str, found: &mut Vec<Source>) {
         } else if path.extension().is_some_and(|e| e == extension) {
             let text = std::fs::read_to_string(&path).unwrap();
             let path = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
-            found.push(Source { path, text });
+            found.push(Source {
+                path,
+                text,
+                only_for_tests: false,
+            });
         }
     }
 }

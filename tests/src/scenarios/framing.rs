@@ -115,17 +115,6 @@ fn attacks(client: &mut Puppet, victim: &str) -> Vec<Attack> {
             many(9, &format!("X-Note: {}\r\n", "a".repeat(8000))),
             &[513],
         ),
-        attack("too many header fields", many(257, "X: 1\r\n"), &[400]),
-        attack(
-            "too many Via",
-            many(71, "Via: SIP/2.0/TLS 192.0.2.1;branch=z9hG4bKmany\r\n"),
-            &[400, 483],
-        ),
-        attack(
-            "another version",
-            start.replacen("SIP/2.0", "SIP/7.0", 1),
-            &[400, 505],
-        ),
         attack(
             "HTTP",
             "GET / HTTP/1.1\r\nHost: example.test\r\nContent-Length: 0\r\n\r\n",
@@ -201,22 +190,33 @@ async fn broken_framing_after_sign_in_is_refused_and_nothing_hidden_runs() -> Re
 
 /// Here the end of the message is known, so the connection may go on; the message must not.
 #[tokio::test]
-async fn nul_and_bytes_that_are_not_utf8_are_refused() -> Result<()> {
+async fn what_is_wrong_inside_a_message_is_refused_without_harm() -> Result<()> {
     let mut pool = Sandbox::start().await?;
     let mut victim = pool.page_user("victim").await?;
     let eve = pool.create("eve").await?;
-    for bad in [&b"a\0b"[..], &[b'a', 0xe9, 0xff]] {
+    let many_fields = b"X: 1\r\n".repeat(257);
+    let many_via = b"Via: SIP/2.0/TLS 192.0.2.1;branch=z9hG4bKmany\r\n".repeat(71);
+    let cases: [(&[u8], &[u16]); 4] = [
+        (b"X-Note: a\0b\r\n", &[400]),
+        (b"X-Note: \xe9\xff\r\n", &[400]),
+        (&many_fields, &[400]),
+        (&many_via, &[400, 483]),
+    ];
+    for (lines, answers) in cases {
         let mut client = pool.endpoint(&eve, Dialect::Simple).await?;
-        let draft = client.text(&victim.uri(), "HIDDEN").header("X-Note", "MARK");
-        let mut bytes = draft.bytes();
+        let mut bytes = client.text(&victim.uri(), "HIDDEN").header("Mark", "").bytes();
+        let mark = b"Mark: \r\n";
         let at = bytes
-            .windows(4)
-            .position(|four| four == b"MARK")
+            .windows(mark.len())
+            .position(|window| window == mark)
             .context("no mark")?;
-        bytes.splice(at..at + 4, bad.iter().copied());
+        bytes.splice(at..at + mark.len(), lines.iter().copied());
         client.flow.send(bytes).await?;
         let answer = client.flow.next().await?.context("closed without an answer")?;
-        status(&answer, 400)?;
+        ensure!(
+            answer.status().is_some_and(|code| answers.contains(&code)),
+            "{answers:?}:\n{answer}"
+        );
     }
     victim.nothing_else().await?;
     pool.healthy()

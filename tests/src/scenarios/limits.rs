@@ -134,8 +134,8 @@ async fn too_many_strangers_from_one_address_get_503() -> Result<()> {
 /// A peer that never reads must not cost memory or stop others.
 #[tokio::test]
 async fn a_recipient_that_never_reads_hurts_nobody_else() -> Result<()> {
-    let settings = Options::default().set("PORTICO_LIMITS__REQUEST_BURST", "10000");
-    let mut pool = Sandbox::with(settings.set("PORTICO_LIMITS__REQUESTS_PER_SECOND", "10000")).await?;
+    let settings = Options::default().set("PORTICO_LIMITS__REQUESTS_PER_SECOND", "10000");
+    let mut pool = Sandbox::with(settings).await?;
     let (mut amy, mut bea) = (pool.page_user("amy").await?, pool.page_user("bea").await?);
     let deaf = pool.page_user("deaf").await?;
     let text = "x".repeat(60 * 1024);

@@ -155,6 +155,16 @@ async fn a_cseq_of_another_method_is_400() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn another_version_is_505() -> Result<()> {
+    let (_pool, mut amy) = one().await?;
+    let uri = amy.uri();
+    let draft = amy.text(&uri, "from the future");
+    let bytes = String::from_utf8(draft.bytes())?.replacen("SIP/2.0", "SIP/7.0", 1);
+    amy.flow.send(bytes).await?;
+    status(&amy.answer_to(&draft).await?, 505)
+}
+
 /// Responses nobody asked for, and an ACK for nothing, are dropped in silence.
 #[tokio::test]
 async fn stray_responses_and_acks_are_ignored() -> Result<()> {

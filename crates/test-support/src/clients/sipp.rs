@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::Program;
-use crate::sandbox::Account;
+use crate::sandbox::{Account, DOMAIN};
 
 /// One run of SIPp with one scenario.
 pub struct Sipp {
@@ -52,6 +52,8 @@ impl Sipp {
             "-i",
             "127.0.0.1",
             "-nostdin",
+            "-auth_uri",
+            DOMAIN,
             "-timeout",
             "20s",
             "-timeout_error",

@@ -7,7 +7,7 @@ use telemetry::{Metric, Page};
 
 /// How a proof was made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Scheme {
+pub(crate) enum Scheme {
     /// Digest with MD5.
     DigestMd5,
     /// Digest with SHA-256.
@@ -20,7 +20,7 @@ pub enum Scheme {
 
 /// How a proof ended: the reasons of [`rpc::Refusal`], or well.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum AuthResult {
+pub(crate) enum AuthResult {
     /// Accepted.
     Ok,
     /// No such account.
@@ -39,7 +39,7 @@ pub enum AuthResult {
 
 impl AuthResult {
     /// The reason as [`rpc::Refusal`] spells it.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             AuthResult::Ok => "ok",
             AuthResult::UnknownUser => "unknown_user",
@@ -54,7 +54,7 @@ impl AuthResult {
 
 /// What happened to a binding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Operation {
+pub(crate) enum Operation {
     /// An endpoint signed in.
     Added,
     /// The same one again on the same connection.
@@ -79,7 +79,7 @@ pub enum Operation {
 
 /// The outcome of a lookup.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum LookupResult {
+pub(crate) enum LookupResult {
     /// Signed in somewhere.
     Online,
     /// Known, signed in nowhere.
@@ -136,7 +136,7 @@ const AUDIT_SUPPRESSED: Metric = Metric::counter(
 
 /// The counters of one registrar. Only ever grow.
 #[derive(Default, Debug)]
-pub struct Counters {
+pub(crate) struct Counters {
     auth: [[AtomicU64; AUTH_RESULTS.len()]; SCHEMES.len()],
     operations: [AtomicU64; OPERATIONS.len()],
     lookups: [AtomicU64; LOOKUPS.len()],
@@ -194,7 +194,7 @@ impl Counters {
     }
 
     /// Reads all of them.
-    pub fn snapshot(&self) -> CountersSnapshot {
+    pub(crate) fn snapshot(&self) -> CountersSnapshot {
         let mut auth = Vec::new();
         for ((_, scheme), results) in SCHEMES.iter().zip(&self.auth) {
             let pairs = AUTH_RESULTS

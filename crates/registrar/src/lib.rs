@@ -41,6 +41,6 @@ mod service;
 mod testing;
 
 pub use clock::{Clock, SystemClock};
-pub use counters::{AuthResult, Counters, CountersSnapshot, LookupResult, Operation, Scheme};
+pub use counters::CountersSnapshot;
 pub use policy::{PolicyKind, PolicyKinds, RegisterKindError, Setting, SettingRule, WholeCheck};
 pub use service::{RegistrarConfig, RegistrarService, Stores};

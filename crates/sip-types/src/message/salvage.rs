@@ -115,7 +115,9 @@ fn fields(head: &[u8]) -> Option<Vec<(u8, SipStr)>> {
             None => open = false,
         }
     }
-    let clean = |value: &str| !value.bytes().any(|byte| matches!(byte, b'\r' | b'\n' | 0));
+    let clean = |value: &str| {
+        value.len() <= limits::HEADER_LINE && !value.bytes().any(|byte| matches!(byte, b'\r' | b'\n' | 0))
+    };
     Some(
         fields
             .into_iter()

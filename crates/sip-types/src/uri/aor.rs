@@ -12,7 +12,7 @@ use super::percent_decode;
 ///
 /// * ASCII letters are lower case, in the user part too: an account is one account however it is written.
 /// * `%XX` escapes are decoded where the character is visible and can not be taken for syntax; the others (control
-///   characters, blanks, `@`, `%`, `"`, `<`, `>`, bytes that are no UTF-8) stay, with lower-case digits. So two
+///   characters, blanks, `@`, `:`, `%`, `"`, `<`, `>`, bytes that are no UTF-8) stay, with lower-case digits. So two
 ///   different users never share a form, and a form never holds a control character.
 /// * No port, no parameters, no password.
 ///
@@ -114,7 +114,7 @@ fn push_canonical(text: &mut String, user: &str) {
         for character in chunk.valid().chars() {
             if character.is_control()
                 || character.is_whitespace()
-                || matches!(character, '@' | '%' | '"' | '<' | '>')
+                || matches!(character, '@' | ':' | '%' | '"' | '<' | '>')
             {
                 let mut buffer = [0; 4];
                 character
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn dangerous_characters_stay_escaped() {
-        assert_eq!(aor("sip:a%40b@example.test"), "a%40b@example.test");
+        assert_eq!(aor("sip:a%40b%3A@example.test"), "a%40b%3a@example.test");
         assert_eq!(aor("sip:a%00b%0D%0A@example.test"), "a%00b%0d%0a@example.test");
         assert_eq!(aor("sip:a%2500@example.test"), "a%2500@example.test");
         assert_eq!(aor("sip:%FF@example.test"), "%ff@example.test");

@@ -6,6 +6,9 @@ use super::{Uri, percent_decode};
 const DISTINCTIVE: [&str; 5] = ["transport", "user", "ttl", "method", "maddr"];
 
 pub(super) fn equivalent(one: &Uri, other: &Uri) -> bool {
+    if one == other {
+        return true;
+    }
     if !one.scheme().eq_ignore_ascii_case(other.scheme()) {
         return false;
     }

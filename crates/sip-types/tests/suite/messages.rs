@@ -14,16 +14,14 @@
 //! | `body`, `rest` | bytes of the body, and behind it |
 //! | others | see `facts` |
 
-#![cfg(test)]
-
-mod typed_headers;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use sip_types::syntax::split_list;
 use sip_types::{HeaderName, Headers, Message, MessageHead, ParseError, Request, SipStr, StatusCode, typed};
+
+use crate::typed_headers;
 
 /// What a file must come to.
 struct Case {

@@ -1,0 +1,36 @@
+//! `idle`: connections that do nothing.
+
+use super::end;
+use crate::args::{Args, Idle};
+use crate::report::Report;
+use crate::run::{Measured, Run, Watched};
+use crate::sign_in::sign_in_all;
+use anyhow::Result;
+use std::time::Duration;
+
+/// Time for the server to come to rest after the last sign-in.
+const REST: Duration = Duration::from_secs(3);
+
+/// Signs in everybody and holds the connections. CPU time is divided by the number of users.
+///
+/// # Errors
+/// Nobody could sign in, or a watched process is gone.
+pub(crate) async fn run(args: &Args, idle: &Idle) -> Result<Report> {
+    let run = Run::new(args, false)?;
+    let watched = Watched::begin(&args.pids)?;
+    let endpoints = sign_in_all(args, &run, true).await?;
+    let window = Measured {
+        mode: "idle",
+        unit: "connections",
+        part: "",
+        units_each: endpoints.len() as u64,
+        connections: endpoints.len(),
+        warm_up: REST,
+        duration: idle.hold,
+    };
+    let mut report = run.measure(&watched, window).await?;
+    report.done = endpoints.len() as u64;
+    report.rate = report.done as f64 / report.seconds;
+    end(&run, &endpoints).await;
+    Ok(report)
+}

@@ -1,0 +1,263 @@
+//! What all endpoints of a run share: where to, who, and what was measured.
+
+use crate::args::Args;
+use crate::histogram::Histogram;
+use crate::process::{self, Usage};
+use crate::report::{Latency, Report};
+use anyhow::{Context, Result};
+use parking_lot::Mutex;
+use rustls::ClientConfig;
+use rustls::client::Resumption;
+use rustls::pki_types::ServerName;
+use sip_transport::{Limits, Target, Transport};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Local addresses that short connections take turns with.
+const ADDRESSES: usize = 4000;
+
+/// One run of this tool.
+#[derive(Debug)]
+pub(crate) struct Run {
+    /// The transport all connections use.
+    pub transport: Transport,
+    /// The SIP domain.
+    pub domain: String,
+    /// The password of all users.
+    pub password: String,
+    /// Time between keep-alives.
+    pub ping: Duration,
+    /// How long a unit of work took.
+    pub unit: Histogram,
+    /// How long a part of it took, where there are parts.
+    pub part: Histogram,
+    target: Target,
+    locals: Option<(Ipv4Addr, usize)>,
+    /// What makes the identifiers of this run different from those of any other.
+    salt: u64,
+    unique: AtomicU64,
+    arrivals: AtomicUsize,
+    active: AtomicBool,
+    measuring: AtomicBool,
+    done: AtomicU64,
+    errors: Mutex<BTreeMap<String, u64>>,
+}
+
+impl Run {
+    /// A run as the command line wants it. `resume`: TLS sessions are resumed where the server offers it.
+    ///
+    /// # Errors
+    /// The command line contradicts itself, or a file cannot be read.
+    pub(crate) fn new(args: &Args, resume: bool) -> Result<Arc<Self>> {
+        let tls = match &args.ca {
+            None => None,
+            Some(path) => {
+                let pem = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+                let mut config: ClientConfig = sip_transport::tls::client_config(&pem)?;
+                if !resume {
+                    config.resumption = Resumption::disabled();
+                }
+                Some((Arc::new(config), server_name(args)?))
+            }
+        };
+        let locals = match (args.local, args.server.ip()) {
+            (Some(IpAddr::V4(first)), _) => Some(first),
+            (Some(IpAddr::V6(_)), _) => anyhow::bail!("--local takes an IPv4 address"),
+            // On loopback there are addresses enough, and limits per address are not what is measured.
+            (None, server) if server.is_loopback() && server.is_ipv4() => Some(Ipv4Addr::new(127, 0, 1, 1)),
+            (None, _) => None,
+        };
+        Ok(Arc::new(Self {
+            transport: Transport::new(Limits::default())?,
+            domain: args.domain.clone(),
+            password: args.password.clone(),
+            ping: args.ping,
+            unit: Histogram::default(),
+            part: Histogram::default(),
+            target: Target {
+                address: args.server,
+                local: None,
+                tls,
+            },
+            locals: locals.map(|first| (first, args.per_address.max(1))),
+            salt: getrandom::u64().context("no randomness")?,
+            unique: AtomicU64::new(0),
+            arrivals: AtomicUsize::new(0),
+            active: AtomicBool::new(true),
+            measuring: AtomicBool::new(false),
+            done: AtomicU64::new(0),
+            errors: Mutex::default(),
+        }))
+    }
+
+    /// Where the endpoint with this index connects to and from: so many from each local address.
+    pub(crate) fn target(&self, index: usize) -> Target {
+        let each = self.locals.map_or(1, |(_, each)| each);
+        self.target_from(index / each)
+    }
+
+    /// Where the next of many short connections goes to and comes from: each from another local address, since
+    /// it is not the server's limit of arrivals from one address that is measured.
+    pub(crate) fn next_target(&self) -> Target {
+        self.target_from(self.arrivals.fetch_add(1, Ordering::Relaxed) % ADDRESSES)
+    }
+
+    fn target_from(&self, offset: usize) -> Target {
+        let local = self.locals.map(|(first, _)| {
+            let offset = u32::try_from(offset).unwrap_or(u32::MAX);
+            SocketAddr::from((Ipv4Addr::from_bits(first.to_bits().wrapping_add(offset)), 0))
+        });
+        Target {
+            local,
+            ..self.target.clone()
+        }
+    }
+
+    /// An identifier nobody else has.
+    pub(crate) fn unique(&self) -> String {
+        format!(
+            "{:x}x{:x}",
+            self.salt,
+            self.unique.fetch_add(1, Ordering::Relaxed)
+        )
+    }
+
+    /// Whether work goes on; afterwards endpoints begin nothing new.
+    pub(crate) fn is_active(&self) -> bool {
+        self.active.load(Ordering::Relaxed)
+    }
+
+    /// A unit of work is done. It began at `since`.
+    pub(crate) fn unit_done(&self, since: Instant) {
+        if self.measuring.load(Ordering::Relaxed) {
+            self.done.fetch_add(1, Ordering::Relaxed);
+            self.unit.record(since.elapsed());
+        }
+    }
+
+    /// A part of a unit is done. It began at `since`.
+    pub(crate) fn part_done(&self, since: Instant) {
+        if self.measuring.load(Ordering::Relaxed) {
+            self.part.record(since.elapsed());
+        }
+    }
+
+    /// Something went wrong.
+    pub(crate) fn error(&self, what: impl Into<String>) {
+        if self.is_active() {
+            *self.errors.lock().entry(what.into()).or_default() += 1;
+        }
+    }
+
+    /// All errors until now.
+    pub(crate) fn errors_in_words(&self) -> String {
+        self.errors
+            .lock()
+            .iter()
+            .map(|(what, count)| format!("{what} ({count})"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+
+    /// No more work: what ends from now on is no error.
+    pub(crate) fn stop(&self) {
+        self.active.store(false, Ordering::Relaxed);
+    }
+
+    /// Measures for this long and says what was done and used.
+    ///
+    /// # Errors
+    /// A watched process is gone.
+    pub(crate) async fn measure(&self, watched: &Watched, window: Measured) -> Result<Report> {
+        tokio::time::sleep(window.warm_up).await;
+        let (before, client) = (watched.usage()?, Usage::of(std::process::id())?);
+        let since = Instant::now();
+        self.measuring.store(true, Ordering::Relaxed);
+        tokio::time::sleep(window.duration).await;
+        self.measuring.store(false, Ordering::Relaxed);
+        let seconds = since.elapsed().as_secs_f64();
+        let (after, client_after) = (watched.usage()?, Usage::of(std::process::id())?);
+        let done = self.done.load(Ordering::Relaxed);
+        let units = window.units_each * done.max(1);
+        let processes = watched
+            .idle
+            .iter()
+            .zip(before.iter().zip(&after))
+            .map(|((pid, idle), (from, to))| {
+                process::used(*pid, *idle, *from, *to, seconds, units, window.connections)
+            })
+            .collect();
+        let client_cpu =
+            (client_after.user + client_after.system).saturating_sub(client.user + client.system);
+        Ok(Report {
+            mode: window.mode,
+            unit: window.unit,
+            users: window.connections,
+            seconds,
+            done,
+            rate: done as f64 / seconds,
+            latencies: [(window.unit, &self.unit), (window.part, &self.part)]
+                .into_iter()
+                .filter(|(_, histogram)| histogram.count() > 0)
+                .map(|(of, histogram)| Latency::of(of, histogram))
+                .collect(),
+            errors: self.errors.lock().clone(),
+            processes,
+            client_cpu_us_each: client_cpu as f64 / units as f64,
+            floor: None,
+        })
+    }
+}
+
+/// What is measured, for how long, and how it is called.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measured {
+    /// The load.
+    pub mode: &'static str,
+    /// What a unit of work is called.
+    pub unit: &'static str,
+    /// What its parts are called.
+    pub part: &'static str,
+    /// Into how many CPU time is divided for each unit done.
+    pub units_each: u64,
+    /// Connections that came since the processes were idle.
+    pub connections: usize,
+    /// Time under load before the measurement.
+    pub warm_up: Duration,
+    /// Time measured.
+    pub duration: Duration,
+}
+
+/// The watched processes, with what they used before the load.
+#[derive(Clone, Debug)]
+pub(crate) struct Watched {
+    idle: Vec<(u32, Usage)>,
+}
+
+impl Watched {
+    /// Looks at these processes now.
+    ///
+    /// # Errors
+    /// There is no such process.
+    pub(crate) fn begin(pids: &[u32]) -> Result<Self> {
+        let idle = pids
+            .iter()
+            .map(|pid| Ok((*pid, Usage::of(*pid)?)))
+            .collect::<Result<_>>()?;
+        Ok(Self { idle })
+    }
+
+    fn usage(&self) -> Result<Vec<Usage>> {
+        self.idle.iter().map(|(pid, _)| Usage::of(*pid)).collect()
+    }
+}
+
+fn server_name(args: &Args) -> Result<ServerName<'static>> {
+    match &args.server_name {
+        Some(name) => ServerName::try_from(name.clone()).context("--server-name is no name"),
+        None => Ok(ServerName::from(args.server.ip())),
+    }
+}

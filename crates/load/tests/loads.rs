@@ -1,0 +1,130 @@
+//! Each load against the smallest server there is, as an operator runs them.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_portico-load");
+
+/// A switchboard of its own for each test.
+struct Switchboard {
+    process: Child,
+    address: String,
+    directory: tempfile::TempDir,
+}
+
+impl Switchboard {
+    fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut process = Command::new(PROGRAM)
+            .args(["switchboard", "--ca-out"])
+            .arg(directory.path().join("ca.pem"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let ready: Value = serde_json::from_str(&line).unwrap();
+        Self {
+            process,
+            address: ready["address"].as_str().unwrap().to_owned(),
+            directory,
+        }
+    }
+
+    fn ca(&self) -> PathBuf {
+        self.directory.path().join("ca.pem")
+    }
+
+    fn load(&self, arguments: &str) -> Value {
+        let output = Command::new(PROGRAM)
+            .args([
+                "--server",
+                &self.address,
+                "--pid",
+                &self.process.id().to_string(),
+                "-o",
+                "json",
+                "--ca",
+            ])
+            .arg(self.ca())
+            .args(arguments.split(' '))
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{text}{errors}");
+        let report: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(report["errors"], serde_json::json!({}), "{report}");
+        assert_eq!(report["processes"][0]["pid"], self.process.id());
+        assert!(report["processes"][0]["resident"].as_u64().unwrap() > 1 << 20);
+        report
+    }
+}
+
+impl Drop for Switchboard {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn done(report: &Value) -> u64 {
+    report["done"].as_u64().unwrap()
+}
+
+#[test]
+fn idle_endpoints_are_held() {
+    let report = Switchboard::start().load("--users 20 idle --hold 0.2");
+    assert_eq!(done(&report), 20);
+    assert!(report["processes"][0]["resident_each"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn sign_ins_are_repeated() {
+    let report = Switchboard::start().load("--users 20 sign-in --warm-up 0.1 --duration 0.5 --concurrency 4");
+    assert!(done(&report) > 5, "{report}");
+    assert_eq!(report["latencies"][0]["of"], "sign-ins");
+}
+
+#[test]
+fn pages_are_exchanged_in_turn_and_at_a_rate_beside_the_floor() {
+    let switchboard = Switchboard::start();
+    let report = switchboard.load("--users 10 page --warm-up 0.1 --duration 0.5 --concurrency 7 --floor");
+    assert!(done(&report) > 50, "{report}");
+    assert!(done(&report["floor"]) > 50, "{report}");
+    assert_eq!(report["floor"]["errors"], serde_json::json!({}));
+
+    let report = switchboard.load("--users 10 page --warm-up 0.2 --duration 1 --rate 100 --size 1200");
+    assert!((80..=120).contains(&done(&report)), "{report}");
+}
+
+#[test]
+fn sessions_are_held() {
+    let report = Switchboard::start().load("--users 10 session --warm-up 0.1 --duration 0.5 --concurrency 5");
+    assert!(done(&report) > 5, "{report}");
+    let parts = report["latencies"][1]["count"].as_u64().unwrap();
+    assert!(
+        parts >= 11 * done(&report),
+        "INVITE, ten messages and BYE: {report}"
+    );
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named() {
+    let output = Command::new(PROGRAM)
+        .args(["--server", "127.0.0.1:1", "--users", "2", "idle"])
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("nobody could sign in: connect: ")
+    );
+}

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use telemetry::names::{self, label};
-use telemetry::{Metric, Page};
+use telemetry::Page;
 
 /// How a proof was made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -124,16 +124,6 @@ const LOOKUPS: [(LookupResult, &str); 3] = [
     (LookupResult::Unknown, "unknown"),
 ];
 
-/// Lookups of users. Declared here: no other crate counts them.
-const LOOKUPS_TOTAL: Metric =
-    Metric::counter("portico_registrar_lookups_total", "Lookups of users, by result.");
-
-/// Lines of the audit log that were not written. Declared here: no other crate counts them.
-const AUDIT_SUPPRESSED: Metric = Metric::counter(
-    "portico_audit_suppressed_total",
-    "Audit entries not written, by reason.",
-);
-
 /// The counters of one registrar. Only ever grow.
 #[derive(Default, Debug)]
 pub(crate) struct Counters {
@@ -237,14 +227,14 @@ impl Counters {
             );
         }
         for (result, count) in now.lookups {
-            page.counter(&LOOKUPS_TOTAL, &[(label::RESULT, result)], count);
+            page.counter(&names::LOOKUPS, &[(label::RESULT, result)], count);
         }
         page.counter(
-            &AUDIT_SUPPRESSED,
+            &names::AUDIT_SUPPRESSED,
             &[(label::REASON, "budget")],
             now.audit_suppressed,
         );
-        page.counter(&AUDIT_SUPPRESSED, &[(label::REASON, "lost")], now.audit_lost);
+        page.counter(&names::AUDIT_SUPPRESSED, &[(label::REASON, "lost")], now.audit_lost);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Opening the file, its connections and its schema.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -34,14 +34,15 @@ pub struct Database {
 impl Database {
     /// Opens or creates the file and brings its schema to this version.
     ///
-    /// A new file can be read and written by its owner only (mode 0600); the write-ahead log takes the mode of the file.
+    /// The file can be read and written by its owner only (mode 0600; a wider one is narrowed); the write-ahead log takes
+    /// the mode of the file.
     /// The folder must exist.
     ///
     /// # Errors
     /// [`StoreError::Driver`]: the file can not be opened or is no database. [`StoreError::Inconsistent`]: it has the
     /// schema of a newer version.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        drop(create_private(path).map_err(StoreError::driver)?);
+        create_private(path).map_err(StoreError::driver)?;
         let options = options().filename(path).journal_mode(SqliteJournalMode::Wal);
         let writer = pool(1).connect_with(options.clone()).await.map_err(driver)?;
         migrate(&writer).await?;
@@ -112,19 +113,35 @@ fn options() -> SqliteConnectOptions {
         .pragma("secure_delete", "ON")
 }
 
+/// Connections to a local file do not go stale: they are neither tried before use, which would cost a turn of SQLite's
+/// thread, nor renewed.
 fn pool(connections: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
 }
 
-/// Makes the file before SQLite does, so that it never exists with a wider mode.
-fn create_private(path: &Path) -> io::Result<File> {
+/// Makes the file before SQLite does, so that it never exists with a wider mode, and narrows the mode of one that has.
+fn create_private(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    {
+        use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+        options.mode(0o600);
+        let file = options.open(path)?;
+        let mode = file.metadata()?.permissions().mode();
+        if mode & 0o077 != 0 {
+            tracing::warn!(path = %path.display(), "others could read the database: it is the owner's alone now");
+            file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        }
+    }
+    #[cfg(not(unix))]
+    options.open(path)?;
+    Ok(())
 }
 
 async fn migrate(pool: &SqlitePool) -> Result<(), StoreError> {

@@ -1,7 +1,7 @@
 //! What the product keeps, as traits: accounts with sealed credentials, policies and grants, bindings, the audit log.
 //!
 //! Here are the contracts, one implementation of them in memory ([`memory`]) and, behind the feature `suite`, the tests
-//! every backend must pass ([`suite`](crate::suite)). Here is **no** rule: what a REGISTER may change, which policy is the nearest and
+//! every backend must pass (`suite`). Here is **no** rule: what a REGISTER may change, which policy is the nearest and
 //! who may sign in is decided by the `registrar` role. Nothing here reads a clock, makes random numbers or spawns: time
 //! comes in as an argument.
 //!

@@ -112,6 +112,8 @@ metrics! {
     AUTH_ATTEMPTS = counter("portico_auth_attempts_total", "Proofs of identity, by result.");
     REGISTRATIONS_ACTIVE = gauge("portico_registration_active", "Endpoints signed in, by kind of client.");
     REGISTRATION_OPERATIONS = counter("portico_registration_operations_total", "Changes of bindings, by operation.");
+    LOOKUPS = counter("portico_registrar_lookups_total", "Lookups of users, by result.");
+    AUDIT_SUPPRESSED = counter("portico_audit_suppressed_total", "Audit entries that were not written, by reason.");
     USERS_ACTIVE = gauge("portico_user_active", "Users with at least one endpoint signed in.");
     ACCOUNTS = gauge("portico_account", "Accounts in the directory.");
 

@@ -108,7 +108,7 @@ impl Inner {
             self.announce(&request.aor, change.ended);
         }
         self.wake_for(state);
-        self.check_still_allowed(&request.aor, known).await?;
+        self.check_still_allowed(request, known).await?;
         Ok(Registered {
             epoch: Epoch(change.epoch),
             expires: change.granted,
@@ -119,12 +119,16 @@ impl Inner {
 
     /// An administrator may have disabled or deleted the account between our reading it and our commit. He dropped it from
     /// the cache before he ended the bindings, so either he saw ours or we see that the account is not the one we read.
-    async fn check_still_allowed(
-        &self,
-        aor: &AddressOfRecord,
-        known: &Arc<Known>,
-    ) -> Result<(), RegisterError> {
-        let newest = self.accounts.get(aor).await?;
+    async fn check_still_allowed(&self, request: &Register, known: &Arc<Known>) -> Result<(), RegisterError> {
+        let aor = &request.aor;
+        let newest = match self.accounts.get(aor).await {
+            Ok(newest) => newest,
+            Err(error) => {
+                // The client will be told that it failed, so it must not stay bound.
+                self.end_all(aor, Some(request.endpoint.as_str())).await?;
+                return Err(error.into());
+            }
+        };
         if newest
             .as_ref()
             .is_some_and(|newest| Arc::ptr_eq(newest, known) || newest.stored.account.enabled)

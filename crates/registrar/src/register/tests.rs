@@ -466,7 +466,7 @@ async fn an_account_disabled_during_a_sign_in_does_not_stay_signed_in() {
     let outcome = fixture
         .service
         .inner
-        .check_still_allowed(&aor("alice"), &known)
+        .check_still_allowed(&request("alice", "e1"), &known)
         .await;
     assert!(matches!(outcome, Err(RegisterError::Forbidden)));
     assert!(fixture.endpoints("alice").await.is_empty());

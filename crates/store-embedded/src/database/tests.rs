@@ -81,6 +81,21 @@ async fn only_the_owner_can_read_any_of_its_files() {
     assert_eq!(names, ["portico.db", "portico.db-shm", "portico.db-wal"]);
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_others_could_read_is_narrowed() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("portico.db");
+    std::fs::write(&path, "").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    Database::open(&path).await.unwrap().close().await;
+    assert_eq!(
+        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+}
+
 #[tokio::test]
 async fn the_connections_are_set_up_as_promised() {
     let OnDisk {

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use telemetry::names::{self, label};
 use telemetry::Page;
+use telemetry::names::{self, label};
 
 /// How a proof was made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -234,7 +234,11 @@ impl Counters {
             &[(label::REASON, "budget")],
             now.audit_suppressed,
         );
-        page.counter(&names::AUDIT_SUPPRESSED, &[(label::REASON, "lost")], now.audit_lost);
+        page.counter(
+            &names::AUDIT_SUPPRESSED,
+            &[(label::REASON, "lost")],
+            now.audit_lost,
+        );
     }
 }
 

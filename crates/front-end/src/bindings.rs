@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rpc::{BindingChange, BindingEnd, ClientFamily, EndpointAddress};
 use sip_transport::CloseReason;
-use sip_types::{HeaderName, Method};
+use sip_types::{AddressOfRecord, HeaderName, Method};
 use tokio_stream::StreamExt as _;
 
 use crate::flow::{Flow, From, Registration};
@@ -31,6 +31,19 @@ impl FrontEndService {
         }
     }
 
+    /// Tells every client whose dialect knows how that this member stops, so that it signs in elsewhere at once instead of
+    /// waiting for its next request to fail.
+    pub(crate) fn farewell(self: &Arc<Self>) {
+        for flow in self.flows.values() {
+            let Some(who) = flow.signed_in() else { continue };
+            for registration in flow.registrations() {
+                if registration.client.family == ClientFamily::Lync {
+                    self.send_notice(&flow, &registration, &who.aor, "deactivated", "the server stops");
+                }
+            }
+        }
+    }
+
     fn apply(self: &Arc<Self>, change: &BindingChange) {
         for (address, end) in &change.ended {
             if address.member == self.config.member {
@@ -52,7 +65,7 @@ impl FrontEndService {
             BindingEnd::Rejected => "rejected",
         };
         if registration.client.family == ClientFamily::Lync {
-            self.send_notice(&flow, &registration, address, event, reason(end));
+            self.send_notice(&flow, &registration, &address.aor, event, reason(end));
         }
         tracing::debug!(user = %telemetry::user(address.aor.as_str()), ?end, "binding ended");
         if !flow.is_registered() {
@@ -66,16 +79,16 @@ impl FrontEndService {
         self: &Arc<Self>,
         flow: &Arc<Flow>,
         registration: &Registration,
-        address: &EndpointAddress,
+        aor: &AddressOfRecord,
         event: &str,
         reason: &str,
     ) {
         let from = From {
-            aor: &address.aor,
+            aor,
             display_name: "",
         };
         let notice = flow
-            .new_request(self, Method::Notify, registration, &from, &address.aor)
+            .new_request(self, Method::Notify, registration, &from, aor)
             .header(HeaderName::Event, "registration-notify")
             .header(HeaderName::SubscriptionState, "terminated;expires=0")
             .header(

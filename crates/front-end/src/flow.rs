@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 use rpc::{Binding, ConnectionId, EndpointId, Epoch, LegId};
 use sip_auth::signature::{SecurityAssociation, SignatureFault};
-use sip_core::{ClientKey, DialogId, Received, ServerKey, TimedOut, Transactions};
+use sip_core::{ClientKey, DialogId, Received, ServerKey, TimedOut, Transactions, timer};
 use sip_transport::{CloseReason, Connection, RateLimit};
 use sip_types::header::typed::Via;
 use sip_types::{
@@ -66,6 +66,8 @@ struct Inner {
     dialogs: HashMap<DialogId, Arc<Leg>>,
     /// INVITEs of the client that the owner of the conversation has not decided on.
     invites: HashMap<ServerKey, Arc<Leg>>,
+    /// Sessions whose 200 went out and whose ACK has not come, with the end of the patience for it.
+    unacknowledged: SmallVec<[(Instant, Arc<Leg>); 1]>,
     signed_in: Option<Arc<SignedIn>>,
     registrations: SmallVec<[Registration; 1]>,
     association: Option<Box<SecurityAssociation>>,
@@ -94,6 +96,7 @@ impl Flow {
                 waiting: HashMap::new(),
                 dialogs: HashMap::new(),
                 invites: HashMap::new(),
+                unacknowledged: SmallVec::new(),
                 signed_in: None,
                 registrations: SmallVec::new(),
                 association: None,
@@ -199,7 +202,9 @@ impl Flow {
                     self.write_request(&mut inner, request);
                 }
                 if response.status().is_final() {
-                    inner.answer(&key, response);
+                    let repeated = inner.answer(&key, response);
+                    drop(inner);
+                    self.acknowledge_again(service, repeated);
                 }
                 None
             }
@@ -215,6 +220,23 @@ impl Flow {
                 None
             }
             other => Some(other),
+        }
+    }
+
+    /// RFC 3261 section 13.2.2.4: every repetition of a 2xx to an INVITE gets its ACK again.
+    fn acknowledge_again(&self, service: &FrontEndService, repeated: Option<Response>) {
+        let Some(response) = repeated.filter(|response| response.status().is_success()) else {
+            return;
+        };
+        let Ok(cseq) = response.cseq() else { return };
+        let leg = DialogId::of_response(&response)
+            .ok()
+            .and_then(|id| self.leg_of(&id));
+        if let Some(ack) = leg
+            .filter(|_| cseq.method == Method::Invite)
+            .and_then(|leg| leg.ack(cseq.number))
+        {
+            self.send_ack(service, ack.build());
         }
     }
 
@@ -378,11 +400,12 @@ impl Inner {
         self.association = None;
     }
 
-    /// Hands a final response to whoever waits for it. Nobody does when the wait was given up or a 2xx is repeated.
-    fn answer(&mut self, key: &ClientKey, response: Response) {
-        if let Some(sender) = self.waiting.remove(key) {
-            // The waiter may be gone: then the answer has no reader.
-            drop(sender.send(response));
+    /// Hands a final response to whoever waits for it; gives it back if nobody does, because it is a repeated 2xx or the
+    /// wait was given up.
+    fn answer(&mut self, key: &ClientKey, response: Response) -> Option<Response> {
+        match self.waiting.remove(key) {
+            Some(sender) => sender.send(response).err(),
+            None => Some(response),
         }
     }
 }
@@ -477,6 +500,10 @@ impl Flow {
             .cloned()
     }
 
+    pub(crate) fn registrations(&self) -> SmallVec<[Registration; 1]> {
+        self.inner.lock().registrations.clone()
+    }
+
     pub(crate) fn is_registered(&self) -> bool {
         !self.inner.lock().registrations.is_empty()
     }
@@ -559,9 +586,30 @@ impl Flow {
         self.inner.lock().dialogs.insert(id, Arc::clone(leg));
     }
 
+    /// The 200 to the client's INVITE goes out: its ACK is due within 64 T1 (RFC 3261 section 13.3.1.4).
+    pub(crate) fn await_ack(&self, leg: &Arc<Leg>) {
+        self.inner
+            .lock()
+            .unacknowledged
+            .push((Instant::now() + timer::TIMEOUT, Arc::clone(leg)));
+        self.connection.wake();
+    }
+
+    /// The ACK came.
+    pub(crate) fn acknowledged(&self, ack: &Request) {
+        let Ok(id) = DialogId::of_request(ack) else { return };
+        let Some(leg) = self.leg_of(&id) else { return };
+        self.inner
+            .lock()
+            .unacknowledged
+            .retain(|(_, waiting)| waiting.id != leg.id);
+    }
+
     pub(crate) fn remove_dialog(&self, id: &DialogId) {
         let mut inner = self.inner.lock();
-        inner.dialogs.remove(id);
+        if let Some(leg) = inner.dialogs.remove(id) {
+            inner.unacknowledged.retain(|(_, waiting)| waiting.id != leg.id);
+        }
         if inner.dialogs.is_empty() {
             // An idle connection keeps nothing.
             inner.dialogs = HashMap::new();
@@ -589,11 +637,22 @@ impl Flow {
     // === time and the end ===
 
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        self.inner.lock().transactions.next_timeout()
+        let inner = self.inner.lock();
+        let ack = inner.unacknowledged.iter().map(|(deadline, _)| *deadline).min();
+        inner.transactions.next_timeout().into_iter().chain(ack).min()
     }
 
-    pub(crate) fn handle_timeout(&self, service: &FrontEndService, now: Instant) {
+    /// Does what is due; returns the sessions whose ACK never came.
+    pub(crate) fn handle_timeout(&self, service: &FrontEndService, now: Instant) -> Vec<Arc<Leg>> {
         let mut inner = self.inner.lock();
+        let mut overdue = Vec::new();
+        inner.unacknowledged.retain(|(deadline, leg)| {
+            let waits = *deadline > now;
+            if !waits {
+                overdue.push(Arc::clone(leg));
+            }
+            waits
+        });
         for timed_out in inner.transactions.handle_timeout(now) {
             match timed_out {
                 TimedOut::NoAnswer(key) => {
@@ -616,6 +675,7 @@ impl Flow {
         if inner.waiting.is_empty() {
             inner.waiting = HashMap::new();
         }
+        overdue
     }
 
     /// The connection is gone: whoever waits is told, and what it held is returned.

@@ -127,6 +127,14 @@ impl Leg {
         Some(Answered { ack, id, wanted })
     }
 
+    /// The ACK of our INVITE with this number, once more. `None` without a dialog.
+    pub(crate) fn ack(&self, cseq: u32) -> Option<RequestBuilder> {
+        match &*self.state.lock() {
+            State::Established(dialog) => Some(dialog.ack(cseq, &self.flow.next_via())),
+            _ => None,
+        }
+    }
+
     /// A request came in this dialog (RFC 3261 section 12.2.2).
     pub(crate) fn receive(&self, request: &Request) -> Result<(), StatusCode> {
         match &mut *self.state.lock() {

@@ -118,7 +118,11 @@ impl Attempt {
         let Some(response) = answer else {
             self.service.forget(&self.leg);
             let gone = self.leg.flow.is_gone();
-            return Err(if gone { FailureReason::Unavailable } else { FailureReason::Timeout });
+            return Err(if gone {
+                FailureReason::Unavailable
+            } else {
+                FailureReason::Timeout
+            });
         };
         if let Some(reason) = FailureReason::from_sip_status(response.status().code()) {
             self.service.forget(&self.leg);

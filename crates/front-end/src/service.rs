@@ -47,7 +47,7 @@ pub(crate) struct FrontEndService {
     pub(crate) targetname: Arc<str>,
     /// Every leg here, by the name the owner of its conversation knows.
     pub(crate) legs: Shards<LegId, Arc<Leg>>,
-    flows: Shards<rpc::ConnectionId, Arc<Flow>>,
+    pub(crate) flows: Shards<rpc::ConnectionId, Arc<Flow>>,
     replay: Mutex<ReplayWindow>,
     failures: Mutex<AddressThrottle>,
     sign_ins: Mutex<RateLimit>,
@@ -105,6 +105,11 @@ impl FrontEnd {
     /// Follows the registrar's changes for as long as the front end serves: run it as a task.
     pub async fn follow_bindings(self) {
         self.0.follow_bindings().await;
+    }
+
+    /// Tells the clients that this member stops. Their connections are still to be closed.
+    pub fn farewell(&self) {
+        self.0.farewell();
     }
 
     /// Waits until every request that was accepted has its answer. Call it once no connection is accepted any more.
@@ -265,8 +270,11 @@ impl Handler for FrontEnd {
                 service.counters.request_in(request.method());
                 method::cancel::handle(service, flow, &key, &request, &invite);
             }
-            // The dialog stands since the 200; the ACK only says that the client knows.
-            Received::Ack(ack) => service.counters.request_in(ack.method()),
+            // The dialog stands since the 200; the ACK says that the client knows.
+            Received::Ack(ack) => {
+                service.counters.request_in(ack.method());
+                flow.acknowledged(&ack);
+            }
             _ => {}
         }
     }
@@ -277,7 +285,11 @@ impl Handler for FrontEnd {
     }
 
     fn timer(&self, _: &Arc<Connection>, session: &mut Session, now: Instant) {
-        session.0.handle_timeout(&self.0, now);
+        for leg in session.0.handle_timeout(&self.0, now) {
+            tracing::debug!(connection = %session.0.id(), "no ACK came: the session ends");
+            self.0.undo(&leg);
+            self.0.leave(leg.id);
+        }
     }
 
     fn next_timer(&self, session: &Session) -> Option<Instant> {

@@ -41,6 +41,14 @@ impl<K: Hash + Eq, V: Clone> Shards<K, V> {
         self.shard(key).write().remove(key)
     }
 
+    /// All values at some moment during the call.
+    pub(crate) fn values(&self) -> Vec<V> {
+        self.shards
+            .iter()
+            .flat_map(|shard| shard.read().values().cloned().collect::<Vec<_>>())
+            .collect()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.read().len()).sum()
     }
@@ -61,5 +69,6 @@ mod tests {
         assert_eq!(map.remove(&7), Some(14));
         assert_eq!(map.get(&7), None);
         assert_eq!(map.len(), 999);
+        assert_eq!(map.values().len(), 999);
     }
 }

@@ -44,21 +44,24 @@ fn stream() -> Vec<u8> {
 
 fn receive(bencher: Bencher<'_, '_>, take: impl Fn(sip_transport::framing::Frame) + Sync) {
     let stream = stream();
-    bencher.counter(ItemsCount::new(MESSAGES)).counter(BytesCount::new(stream.len())).bench(|| {
-        let mut framer = Framer::new(FramingLimits::default());
-        let mut buf = BytesMut::new();
-        let mut frames = 0;
-        for read in stream.chunks(READ) {
-            buf.extend_from_slice(read);
-            while let Ok(Some(event)) = framer.next(&mut buf) {
-                if let Event::Frame(frame) = event {
-                    frames += 1;
-                    take(frame);
+    bencher
+        .counter(ItemsCount::new(MESSAGES))
+        .counter(BytesCount::new(stream.len()))
+        .bench(|| {
+            let mut framer = Framer::new(FramingLimits::default());
+            let mut buf = BytesMut::new();
+            let mut frames = 0;
+            for read in stream.chunks(READ) {
+                buf.extend_from_slice(read);
+                while let Ok(Some(event)) = framer.next(&mut buf) {
+                    if let Event::Frame(frame) = event {
+                        frames += 1;
+                        take(frame);
+                    }
                 }
             }
-        }
-        assert_eq!(frames, MESSAGES);
-    });
+            assert_eq!(frames, MESSAGES);
+        });
 }
 
 #[divan::bench]

@@ -4,9 +4,6 @@
 //! from scratch memory that all connections of a thread share; what a connection keeps is the rest of a record
 //! that is not complete and bytes that the socket would not take.
 
-#[cfg(test)]
-mod tests;
-
 use crate::connection::Connection;
 use crate::tls::{Output, Secured, Session, TlsInfo};
 use bytes::{Buf, Bytes, BytesMut};

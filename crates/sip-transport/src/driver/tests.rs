@@ -477,6 +477,40 @@ async fn a_message_that_does_not_parse_is_answered_and_ends_the_connection_only_
     assert_eq!(rig.handler.closed(), Some(CloseReason::NotSip));
 }
 
+#[tokio::test(start_paused = true)]
+async fn large_messages_cross_over_tls_through_a_narrow_pipe() {
+    let authority = Authority::new();
+    let store = CertificateStore::load(authority.issue(2040)).unwrap();
+    let (handler, counters) = (Arc::<Recorder>::default(), Arc::<Counters>::default());
+    *handler.answer_size.lock() = 20_000;
+    let role = Role::Server {
+        tls: Some(store.current()),
+        proxy: Expectation::None,
+    };
+    // Records are cut everywhere, and both ends send while they hold parts of records of the other.
+    let (pipe, near) = driver(Limits::default(), 777, role, &handler, &counters);
+    let (opened, usable) = tokio::sync::oneshot::channel();
+    let role = Role::Client {
+        tls: Some((Arc::new(authority.client()), localhost())),
+        opened,
+    };
+    let client = Arc::<Recorder>::default();
+    let far = driver_on(pipe, Limits::default(), role, &client, &Arc::default());
+    tokio::spawn(near);
+    tokio::spawn(far);
+    let connection = usable.await.unwrap();
+    for _ in 0..8 {
+        let text = request("MESSAGE", "m", "", &"x".repeat(30_000));
+        connection.send(Bytes::from(text), Bytes::new()).unwrap();
+    }
+    while client.messages().len() < 8 {
+        settle().await;
+        assert_eq!((client.closed(), handler.closed()), (None, None));
+    }
+    assert_eq!(handler.messages().len(), 8);
+    assert_eq!(client.messages(), vec!["SIP/2.0 200 OK"; 8]);
+}
+
 /// One wake-up of a task that was not spawned.
 async fn work(driver: &mut Driver<DuplexStream, Recorder>) {
     poll_fn(|cx| {

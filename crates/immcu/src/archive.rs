@@ -69,7 +69,9 @@ pub struct NotArchived(pub String);
 /// Keeps what was said.
 ///
 /// `append` is called for the messages of one conversation one after the other, in the order in which they are
-/// delivered. It may be repeated for one message id. Each call is given up after the time the role allows (3 s).
+/// delivered. It may be repeated for one message id. Each call is given up after the time the role allows (3 s); the
+/// fate of such a record is unknown, and its outcome follows in case it was kept: an outcome without a record is
+/// dropped.
 #[async_trait]
 pub trait Archive: Send + Sync + 'static {
     /// Whether the conversation of these two is kept. Asked for every message: answer from memory.

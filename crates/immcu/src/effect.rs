@@ -117,6 +117,17 @@ pub(crate) enum Subject {
     FirstText(LegId),
 }
 
+/// What is known of a record after its append.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Appended {
+    /// It is kept.
+    Committed,
+    /// It is not.
+    Refused,
+    /// The archive did not answer in time: it may be kept or not.
+    Unknown,
+}
+
 /// Why somebody is looked up after the beginning.
 #[derive(Clone, Debug)]
 pub(crate) enum Purpose {

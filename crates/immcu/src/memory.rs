@@ -96,6 +96,11 @@ impl Memory {
     /// A message is over and never left: repeating it is a new attempt.
     pub(crate) fn forget(&mut self, id: &MessageId) {
         self.known.remove(id);
+        if self.order.back().is_some_and(|entry| entry.id == *id)
+            && let Some(entry) = self.order.pop_back()
+        {
+            self.drop_entry(entry);
+        }
     }
 
     /// Forgets what is older than `age`, and the oldest beyond `window`. A message in flight is still known as such.
@@ -216,11 +221,13 @@ mod tests {
         let now = Instant::now();
         memory.begin(&id(1), ItemId(1), now);
         memory.pair(Side::Low, "imdn", &EndpointId::new("e"));
+        memory.begin(&id(9), ItemId(9), now);
+        memory.finish(&id(9), ItemId(9), Ok(()));
         memory.forget(&id(1));
         let later = now + AGE / 2;
-        memory.begin(&id(1), ItemId(2), later);
+        memory.begin(&id(1), ItemId(10), later);
         memory.pair(Side::Low, "imdn", &EndpointId::new("e"));
-        memory.finish(&id(1), ItemId(2), Ok(()));
+        memory.finish(&id(1), ItemId(10), Ok(()));
         memory.trim(now + AGE, AGE, 4_096);
         assert_eq!(memory.get(&id(1)), Some(Seen::Done(Ok(()))));
         assert!(memory.sender_of(Side::Low, "imdn").is_some());

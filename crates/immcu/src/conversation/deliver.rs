@@ -1,4 +1,4 @@
-//! The way out: what is next in a lane goes to the front end that holds the endpoint, and what it says comes back.
+//! Calls to front ends that deliver, and what becomes of their answers.
 
 use std::time::Instant;
 
@@ -6,7 +6,6 @@ use rpc::{Deliver, FailureReason, LegId, Path, Target};
 use smallvec::{SmallVec, smallvec};
 use topology::MemberId;
 
-use super::lanes::InLeg;
 use super::{Conversation, ItemId, Side, Ticket};
 use crate::effect::{Call, CallError, Delivered, Event, Purpose, Turn};
 use crate::endpoints::Endpoints;
@@ -18,7 +17,7 @@ use crate::timers::Timer;
 pub(super) enum Lane {
     /// The session of this side.
     Session(Side),
-    /// The copies of this side's page-mode endpoint.
+    /// The copies for a page-mode endpoint of this owner.
     Page(Side),
     /// No queue: a receipt.
     Receipt,
@@ -46,164 +45,14 @@ pub(super) struct Delivery {
     since: Instant,
 }
 
-/// A message that leaves its lane now.
-struct Start {
-    item: ItemId,
-    slot: Slot,
+#[cfg(test)]
+impl Delivery {
+    pub(super) fn endpoints(&self) -> impl Iterator<Item = rpc::EndpointId> + '_ {
+        self.slots.iter().map(|slot| slot.target.address.endpoint.clone())
+    }
 }
 
-type Starts = SmallVec<[Start; 4]>;
-
 impl Conversation {
-    /// Starts everything that can start. Called at the end of every input.
-    pub(super) fn pump(&mut self, turn: &mut Turn<'_>) {
-        let mut starts = Starts::new();
-        for side in Side::BOTH {
-            self.tend_ringing(side, turn);
-            self.pump_session(side, &mut starts, turn);
-            self.pump_pages(side, &mut starts);
-        }
-        self.start_all(starts, turn);
-        for side in Side::BOTH {
-            self.end_closing_leg(side, turn);
-        }
-    }
-
-    /// The head of the session lane goes into the leg; without a leg it rings.
-    fn pump_session(&mut self, side: Side, starts: &mut Starts, turn: &mut Turn<'_>) {
-        while self.party(side).session.in_flight.is_none() && self.party(side).ringing.is_none() {
-            let Some(id) = self.party(side).session.queue.front().copied() else {
-                return;
-            };
-            self.copy_to_skipped(side, id);
-            let Some(leg) = &self.party(side).leg else {
-                if !self.ring_for(side, id, turn) {
-                    self.leave_session_lane(side, id, turn);
-                }
-                continue;
-            };
-            // A copy sent to this endpoint before it had a session goes first.
-            if !self.party(side).pages.is_idle(&leg.address.endpoint) {
-                return;
-            }
-            if self
-                .items
-                .get(&id)
-                .is_some_and(|item| item.is_copied_to(&leg.address.endpoint))
-            {
-                self.leave_session_lane(side, id, turn);
-                continue;
-            }
-            if let Some(start) = self.start_in_leg(side, id, turn) {
-                starts.push(start);
-            }
-            return;
-        }
-    }
-
-    /// The page-mode endpoint that got no copy because it held the session gets one if it does not hold it any more.
-    fn copy_to_skipped(&mut self, side: Side, id: ItemId) {
-        let party = &mut self.parties[side.index()];
-        let holder = party.leg.as_ref().map(|leg| &leg.address.endpoint);
-        if let Some(item) = self.items.get_mut(&id)
-            && item.skipped.as_ref() != holder
-            && let Some(endpoint) = item.skipped.take()
-        {
-            item.undecided += 1;
-            party.pages.push(&endpoint, id);
-        }
-    }
-
-    /// The way through a session is closed for this message: nobody is there to ring, or the endpoint that has the
-    /// session gets a copy anyway.
-    fn leave_session_lane(&mut self, side: Side, id: ItemId, turn: &mut Turn<'_>) {
-        self.party_mut(side).session.queue.pop_front();
-        self.path_failed(id, None, FailureReason::Unavailable, turn);
-    }
-
-    fn start_in_leg(&mut self, side: Side, id: ItemId, turn: &mut Turn<'_>) -> Option<Start> {
-        let item = self.items.get(&id)?;
-        let party = &mut self.parties[side.index()];
-        let leg = party.leg.as_mut()?;
-        if let Some(bound) = item.endpoints.find(&leg.address.endpoint)
-            && bound.epoch > leg.address.epoch
-        {
-            leg.address = bound.clone();
-        }
-        leg.last_used = turn.now;
-        party.session.queue.pop_front();
-        party.session.in_flight = Some(InLeg {
-            item: id,
-            leg: leg.id,
-            endpoint: leg.address.endpoint.clone(),
-        });
-        let target = Target {
-            address: leg.address.clone(),
-            path: Path::Leg(leg.id),
-        };
-        Some(Start {
-            item: id,
-            slot: Slot {
-                target,
-                lane: Lane::Session(side),
-                relocated: false,
-            },
-        })
-    }
-
-    fn pump_pages(&mut self, side: Side, starts: &mut Starts) {
-        let party = &mut self.parties[side.index()];
-        let in_leg = party.session.in_flight.as_ref().map(|held| &held.endpoint);
-        for lane in party.pages.iter_mut() {
-            // One message in flight per endpoint, whichever way it takes.
-            if in_leg == Some(&lane.endpoint) {
-                continue;
-            }
-            let Some(id) = lane.start() else { continue };
-            let Some(address) = self
-                .items
-                .get(&id)
-                .and_then(|item| item.endpoints.find(&lane.endpoint))
-            else {
-                debug_assert!(
-                    false,
-                    "a lane holds only undecided messages that know its endpoint"
-                );
-                lane.done();
-                continue;
-            };
-            let target = Target {
-                address: address.clone(),
-                path: Path::Page,
-            };
-            starts.push(Start {
-                item: id,
-                slot: Slot {
-                    target,
-                    lane: Lane::Page(side),
-                    relocated: false,
-                },
-            });
-        }
-    }
-
-    /// One delivery per message and front end.
-    fn start_all(&mut self, mut starts: Starts, turn: &mut Turn<'_>) {
-        while !starts.is_empty() {
-            let first = starts.remove(0);
-            let member = first.slot.target.address.member.clone();
-            let mut slots: Slots = smallvec![first.slot];
-            starts.retain(|start| {
-                let together = start.item == first.item && start.slot.target.address.member == member;
-                if together {
-                    slots.push(start.slot.clone());
-                }
-                !together
-            });
-            self.start_delivery(first.item, member, slots, turn);
-        }
-    }
-
     pub(super) fn start_delivery(&mut self, id: ItemId, member: MemberId, slots: Slots, turn: &mut Turn<'_>) {
         if let Some(item) = self.items.get_mut(&id) {
             item.reached = true;
@@ -413,10 +262,15 @@ impl Conversation {
 
     /// The lane a slot came from may go on.
     fn free_lane(&mut self, slot: &Slot) {
-        match slot.lane {
-            Lane::Session(side) => self.party_mut(side).session.in_flight = None,
-            Lane::Page(side) => self.party_mut(side).pages.done(&slot.target.address.endpoint),
-            Lane::Receipt => {}
-        }
+        let side = match slot.lane {
+            Lane::Session(side) => {
+                self.party_mut(side).session.in_flight = false;
+                side
+            }
+            Lane::Page(side) => side,
+            Lane::Receipt => return,
+        };
+        let owner = self.owner(side);
+        self.lanes.done(owner, &slot.target.address.endpoint);
     }
 }

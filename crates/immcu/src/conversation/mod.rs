@@ -26,11 +26,19 @@ mod item;
 mod lanes;
 mod leave;
 mod open;
+mod pump;
 mod receipt;
 mod ringing;
 mod signal;
 mod submit;
 mod timeouts;
+
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -43,7 +51,7 @@ use sip_types::AddressOfRecord;
 
 use self::deliver::Delivery;
 use self::item::Item;
-use self::lanes::{PageLanes, SessionLane};
+use self::lanes::{EndpointLanes, SessionLane};
 use self::open::PendingOpen;
 use self::ringing::Ringing;
 use self::signal::SignalState;
@@ -108,7 +116,6 @@ struct Party {
     leg: Option<Leg>,
     ringing: Option<Ringing>,
     session: SessionLane,
-    pages: PageLanes,
     signal: SignalState,
 }
 
@@ -133,6 +140,8 @@ pub(crate) struct Conversation {
     next_item: u64,
     next_ticket: u64,
     parties: [Party; 2],
+    /// The endpoints of both sides.
+    lanes: EndpointLanes,
     items: HashMap<ItemId, Item, RandomState>,
     /// Messages that do not flow yet, in order.
     intake: VecDeque<ItemId>,
@@ -152,6 +161,7 @@ impl Conversation {
             next_item: 0,
             next_ticket: 0,
             parties: Default::default(),
+            lanes: EndpointLanes::default(),
             items: HashMap::default(),
             intake: VecDeque::new(),
             opens: Vec::new(),
@@ -217,6 +227,12 @@ impl Conversation {
     fn is_self(&self) -> bool {
         let (low, high) = self.key.parties();
         low == high
+    }
+
+    /// The side whose endpoints these are: in a conversation with oneself both sides have the same ones, and an endpoint
+    /// has one queue all the same.
+    fn owner(&self, side: Side) -> Side {
+        if self.is_self() { Side::Low } else { side }
     }
 
     /// The side an endpoint speaks from. In a conversation with oneself it is the side that has (or rings) the endpoint,
@@ -298,7 +314,7 @@ impl Conversation {
         }
     }
 
-    /// Where a typing indication goes: the leg if there is one, else the page-mode endpoints in `pages`.
+    /// Where a typing indication goes if there is a session.
     fn leg_target(&self, side: Side) -> Option<Target> {
         let leg = self.party(side).leg.as_ref()?;
         Some(Target {

@@ -31,7 +31,7 @@ use smallvec::{SmallVec, smallvec};
 use super::ringing::{Carried, Invitation};
 use super::{Conversation, Leg, Side, answer_open, reachable};
 use crate::archive::ArchiveMode;
-use crate::effect::{Call, Effect, Event, FirstText, PreparedOpen, Reply, Subject, Tell, Turn};
+use crate::effect::{Appended, Call, Effect, Event, FirstText, PreparedOpen, Reply, Subject, Tell, Turn};
 use crate::endpoints::Endpoints;
 use crate::limits::margin;
 use crate::rank::{is_refusal, told};
@@ -103,6 +103,7 @@ impl Conversation {
         result: Result<PreparedOpen, FailureReason>,
         turn: &mut Turn<'_>,
     ) {
+        let may_carry = self.may_carry();
         let Some(pending) = self.pending_mut(leg) else {
             return;
         };
@@ -110,7 +111,7 @@ impl Conversation {
             Ok(prepared) => {
                 pending.caller = Some(prepared.caller);
                 pending.callee = prepared.callee;
-                pending.first_text = prepared.first_text;
+                pending.first_text = prepared.first_text.filter(|_| may_carry);
                 self.decide_open(leg, turn);
             }
             Err(reason) => self.fail_open(leg, reason, turn),
@@ -118,26 +119,35 @@ impl Conversation {
         self.pump(turn);
     }
 
-    /// What a [`Call::Append`] for a first text said. Meanwhile the world may have changed: decide anew.
-    pub(super) fn first_text_appended(&mut self, leg: LegId, appended: bool, turn: &mut Turn<'_>) {
+    /// What a [`Call::Append`] for a first text said. Meanwhile the world may have changed: decide anew. False if the open
+    /// is over.
+    pub(super) fn first_text_appended(
+        &mut self,
+        leg: LegId,
+        appended: Appended,
+        turn: &mut Turn<'_>,
+    ) -> bool {
         let Some(pending) = self.pending_mut(leg) else {
-            return;
+            return false;
         };
         if pending.stage != Stage::Archiving {
-            return;
+            return false;
         }
-        pending.archived = appended;
-        if let Some(text) = &pending.first_text
-            && !appended
-        {
-            if text.mode == ArchiveMode::Required {
+        pending.archived = appended != Appended::Refused;
+        let required = pending
+            .first_text
+            .as_ref()
+            .is_some_and(|text| text.mode == ArchiveMode::Required);
+        if appended != Appended::Committed {
+            if required {
                 // What is not archived is not shown. Its sender learns why when it sends the text as a message.
-                pending.first_text = None;
+                withdraw_first_text(pending, turn);
             } else {
                 turn.count(Event::ArchiveGap);
             }
         }
         self.decide_open(leg, turn);
+        true
     }
 
     fn decide_open(&mut self, leg: LegId, turn: &mut Turn<'_>) {

@@ -93,6 +93,11 @@ impl Ringing {
             .any(|candidate| candidate.address.endpoint == *endpoint)
     }
 
+    #[cfg(test)]
+    pub(super) fn has_leg(&self, leg: LegId) -> bool {
+        self.candidates.iter().any(|candidate| candidate.leg == leg)
+    }
+
     pub(super) fn carries(&self, id: ItemId) -> bool {
         matches!(self.carried, Carried::Message(carried) if carried == id)
     }
@@ -131,13 +136,26 @@ impl Conversation {
             from: message.from.clone(),
             from_display: message.from_display.clone(),
             from_endpoint: message.from_endpoint.clone(),
-            text: Some(message),
+            text: Some(message).filter(|_| self.may_carry()),
         };
-        let rings = self.start_ringing(side, &endpoints, invitation, Carried::Message(id), turn);
-        if let Some(item) = self.items.get_mut(&id) {
+        let carried = if self.may_carry() {
+            Carried::Message(id)
+        } else {
+            Carried::Nothing
+        };
+        let rings = self.start_ringing(side, &endpoints, invitation, carried, turn);
+        if self.may_carry()
+            && let Some(item) = self.items.get_mut(&id)
+        {
             item.reached |= rings;
         }
         rings
+    }
+
+    /// Whether an invitation may carry a text. In a conversation with oneself an endpoint can ring for both sides, and two
+    /// texts would arrive in the order of the answers: there, every text goes through the lane of its endpoint.
+    pub(super) fn may_carry(&self) -> bool {
+        !self.is_self()
     }
 
     /// Invites all session endpoints of a side; false if it has none.
@@ -367,6 +385,8 @@ impl Conversation {
             (Carried::Nothing, _) => {}
             (Carried::Message(id), Some(endpoint)) => {
                 if self.party_mut(side).session.withdraw(id) {
+                    let owner = self.owner(side);
+                    self.lanes.given(owner, &endpoint, id);
                     self.path_accepted(id, &endpoint, turn);
                 }
             }
@@ -488,10 +508,11 @@ impl Conversation {
         item.until = turn.now + COPY_PATIENCE;
         item.deadline = item.until;
         item.undecided = 1;
+        let owner = self.owner(side);
         let except = self.is_self().then(|| item.message.from_endpoint.clone());
         for address in item.endpoints.of_mode(ImMode::Page, except.as_ref()) {
             item.undecided += 1;
-            self.parties[side.index()].pages.push(&address.endpoint, id);
+            self.lanes.push(owner, &address.endpoint, id);
         }
         self.timers.set(item.deadline, Timer::Deadline(id));
         self.items.insert(id, item);

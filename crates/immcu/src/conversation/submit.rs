@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use rpc::{EndpointId, FailureReason, ImMode, InstantMessage, LegId, MessageKind, Submit};
+use rpc::{EndpointId, FailureReason, ImMode, InstantMessage, MessageId, MessageKind, Submit};
 use smallvec::SmallVec;
 
 use super::item::{Item, Stage, Waiter};
 use super::{Conversation, ItemId, Side, reachable};
-use crate::archive::ArchiveMode;
-use crate::effect::{Call, Effect, Event, Prepared, Reply, Subject, Turn};
+use crate::archive::{ArchiveMode, Disposition};
+use crate::effect::{Appended, Call, Effect, Event, Outcome, Prepared, Reply, Subject, Turn};
 use crate::endpoints::Endpoints;
 use crate::limits::margin;
 use crate::memory::Seen;
@@ -103,7 +103,8 @@ impl Conversation {
         let id = self.new_item();
         self.memory.begin(&message.id, id, turn.now);
         if let (MessageKind::Text, Some(imdn_id)) = (&message.kind, &message.imdn_id) {
-            self.memory.pair(from, imdn_id, &message.from_endpoint);
+            self.memory
+                .pair(self.owner(from), imdn_id, &message.from_endpoint);
         }
         id
     }
@@ -164,17 +165,44 @@ impl Conversation {
         self.pump(turn);
     }
 
-    /// What a [`Call::Append`] for a message said.
-    pub(super) fn message_appended(&mut self, id: ItemId, appended: bool, turn: &mut Turn<'_>) {
+    /// What a [`Call::Append`] said of the record of message `id`.
+    pub(crate) fn appended(
+        &mut self,
+        subject: Subject,
+        id: &MessageId,
+        appended: Appended,
+        turn: &mut Turn<'_>,
+    ) {
+        let waited_for = match subject {
+            Subject::Item(item) => self.message_appended(item, appended, turn),
+            Subject::FirstText(leg) => self.first_text_appended(leg, appended, turn),
+        };
+        if !waited_for && appended != Appended::Refused {
+            // Nobody waits for the record any more; it gets its outcome all the same.
+            let disposition = match subject {
+                Subject::Item(_) => Disposition::Failed(FailureReason::Timeout),
+                Subject::FirstText(_) => Disposition::Withdrawn,
+            };
+            turn.out.push(Effect::Outcome(Outcome {
+                id: id.clone(),
+                disposition,
+                endpoints: Vec::new(),
+            }));
+        }
+        self.pump(turn);
+    }
+
+    /// False if the message is over.
+    fn message_appended(&mut self, id: ItemId, appended: Appended, turn: &mut Turn<'_>) -> bool {
         let Some(item) = self.items.get_mut(&id) else {
-            return;
+            return false;
         };
         if item.stage != Stage::Appending {
-            return;
+            return false;
         }
-        item.archived = appended;
-        if appended || item.mode == ArchiveMode::BestEffort {
-            if !appended {
+        item.archived = appended != Appended::Refused;
+        if appended == Appended::Committed || item.mode == ArchiveMode::BestEffort {
+            if appended != Appended::Committed {
                 turn.count(Event::ArchiveGap);
             }
             self.intake.retain(|queued| *queued != id);
@@ -183,15 +211,7 @@ impl Conversation {
             self.refuse(id, FailureReason::ArchiveUnavailable, turn);
         }
         self.advance(turn);
-    }
-
-    /// What a [`Call::Append`] said.
-    pub(crate) fn appended(&mut self, subject: Subject, appended: bool, turn: &mut Turn<'_>) {
-        match subject {
-            Subject::Item(id) => self.message_appended(id, appended, turn),
-            Subject::FirstText(leg) => self.first_text_appended(leg, appended, turn),
-        }
-        self.pump(turn);
+        true
     }
 
     /// Lets the messages at the head of the queue go as far as they can: the order of the conversation is decided here.
@@ -237,6 +257,7 @@ impl Conversation {
         let Some(item) = self.items.get_mut(&id) else {
             return;
         };
+        let owner = if is_self { Side::Low } else { item.to };
         let party = &mut self.parties[item.to.index()];
         let except = is_self.then_some(&item.message.from_endpoint);
         item.stage = Stage::Flowing;
@@ -253,7 +274,7 @@ impl Conversation {
                 item.skipped = Some(address.endpoint.clone());
             } else {
                 item.undecided += 1;
-                party.pages.push(&address.endpoint, id);
+                self.lanes.push(owner, &address.endpoint, id);
             }
         }
         if item.undecided == 0 {
@@ -267,13 +288,8 @@ impl Conversation {
         let MessageKind::Receipt { about } = &message.kind else {
             return Ok(None);
         };
-        match self.memory.sender_of(from.other(), about) {
-            Some(endpoint) => Ok(Some(endpoint.clone())),
-            None if self.is_self() => match self.memory.sender_of(from, about) {
-                Some(endpoint) => Ok(Some(endpoint.clone())),
-                None => Err(FailureReason::UnknownMessage),
-            },
-            None => Err(FailureReason::UnknownMessage),
-        }
+        let known = self.memory.sender_of(self.owner(from.other()), about);
+        let receiver = known.filter(|endpoint| Some(*endpoint) != self.except(&message.from_endpoint));
+        receiver.cloned().map(Some).ok_or(FailureReason::UnknownMessage)
     }
 }

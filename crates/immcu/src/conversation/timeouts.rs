@@ -48,7 +48,7 @@ impl Conversation {
         }
         self.timers.set(until, Timer::Patience(id));
         self.timers.set(until + LOST_AFTER, Timer::Lost(id));
-        for _ in 0..self.party_mut(to).pages.withdraw(id) {
+        for _ in 0..self.lanes.withdraw(id) {
             self.path_failed(id, None, FailureReason::Timeout, turn);
         }
         // An invitation that carries the message and that others wait for is not taken back: it is in flight.

@@ -7,7 +7,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use rpc::{
-    ConversationKey, Deliver, Error, ErrorCode, FailureReason, FrontEndClient, LegId, Ring, RingAnswer,
+    ConversationKey, Deliver, Error, ErrorCode, FailureReason, FrontEndClient, LegId, MessageId, Ring,
+    RingAnswer,
 };
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
@@ -18,8 +19,8 @@ use super::Inner;
 use crate::archive::{OutcomeRecord, Record};
 use crate::conversation::{Conversation, ItemId, Side, Ticket};
 use crate::effect::{
-    Call, CallError, Delivered, Effect, Event, Outcome, Prepared, PreparedOpen, Purpose, Rung, Subject, Tell,
-    Turn,
+    Appended, Call, CallError, Delivered, Effect, Event, Outcome, Prepared, PreparedOpen, Purpose, Rung,
+    Subject, Tell, Turn,
 };
 use crate::endpoints::Endpoints;
 use crate::limits::{LOST_AFTER, RETRY_PAUSES};
@@ -28,7 +29,7 @@ use crate::limits::{LOST_AFTER, RETRY_PAUSES};
 enum Input {
     Prepared(ItemId, Result<Prepared, FailureReason>),
     OpenPrepared(LegId, Result<PreparedOpen, FailureReason>),
-    Appended(Subject, bool),
+    Appended(Subject, MessageId, Appended),
     Delivered(Ticket, Delivered),
     Rung(Side, LegId, Rung),
     Located(Purpose, Endpoints),
@@ -39,7 +40,7 @@ impl Input {
         match self {
             Input::Prepared(item, result) => conversation.prepared(item, result, turn),
             Input::OpenPrepared(leg, result) => conversation.open_prepared(leg, result, turn),
-            Input::Appended(subject, appended) => conversation.appended(subject, appended, turn),
+            Input::Appended(subject, id, appended) => conversation.appended(subject, &id, appended, turn),
             Input::Delivered(ticket, delivered) => conversation.delivered(ticket, delivered, turn),
             Input::Rung(side, leg, rung) => conversation.rung(side, leg, rung, turn),
             Input::Located(purpose, endpoints) => conversation.located(purpose, &endpoints, turn),
@@ -126,13 +127,14 @@ impl Inner {
                 message,
                 original,
             } => {
+                let id = message.id.clone();
                 let record = Record {
                     conversation: key.clone(),
                     message,
                     original,
                     at: SystemTime::now(),
                 };
-                Input::Appended(subject, self.append(record).await)
+                Input::Appended(subject, id, self.append(record).await)
             }
             Call::Deliver {
                 ticket,
@@ -153,15 +155,15 @@ impl Inner {
         })
     }
 
-    async fn append(&self, record: Record) -> bool {
+    async fn append(&self, record: Record) -> Appended {
         let appended = self.prepare.hooks.archive.append(record);
         match tokio::time::timeout(self.limits.archive, appended).await {
-            Ok(Ok(())) => true,
+            Ok(Ok(())) => Appended::Committed,
             Ok(Err(error)) => {
                 tracing::debug!(%error, "a message was not archived");
-                false
+                Appended::Refused
             }
-            Err(_) => false,
+            Err(_) => Appended::Unknown,
         }
     }
 

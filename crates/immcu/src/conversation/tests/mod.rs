@@ -1,0 +1,10 @@
+//! What a conversation does, case by case. `simulation.rs` looks for the cases nobody thought of.
+
+mod archive;
+mod glare;
+mod message;
+mod receipt;
+mod ringing;
+mod session;
+mod signal;
+mod trouble;

@@ -13,4 +13,5 @@ use libfuzzer_sys::fuzz_target;
 )]
 mod typed_headers;
 
-fuzz_target!(|text: &str| typed_headers::try_all(text));
+// Values come out of a message unfolded: no line end reaches these parsers.
+fuzz_target!(|text: &str| typed_headers::try_all(&text.replace(['\r', '\n'], " ")));

@@ -18,6 +18,9 @@ fn same<T: PartialEq + std::fmt::Debug + std::fmt::Display, E: std::fmt::Debug>(
 }
 
 fuzz_target!(|text: &str| {
+    // Values come out of a message unfolded: no line end reaches these parsers.
+    let text = text.replace(['\r', '\n'], " ");
+    let text = text.as_str();
     if let Some(uri) = same(text, Uri::parse) {
         assert!(uri.equivalent(&uri));
         let _ = (

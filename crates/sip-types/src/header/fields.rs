@@ -181,6 +181,20 @@ impl Headers {
             .filter(move |field| field.id == id && (id != OTHER || self.has_name(field, &name)))
     }
 
+    /// Looks at the value of the first field of this name, where it lies: `look` gets the value and what to slice.
+    pub(super) fn look<T>(
+        &self,
+        name: HeaderName,
+        look: impl FnOnce(&SipStr, &str) -> Option<T>,
+    ) -> Option<T> {
+        let field = self.fields_of(name).next()?;
+        if field.folded {
+            let value = self.value(field);
+            return look(&value, &value);
+        }
+        look(&self.head, self.head.get(field.value_range())?)
+    }
+
     fn has_name(&self, field: &Field, name: &HeaderName) -> bool {
         let raw = self.head.get(field.name_range()).unwrap_or_default();
         raw.eq_ignore_ascii_case(name.as_str())

@@ -12,25 +12,25 @@ impl Headers {
     /// Like the tags below this looks at nothing else in the value: whether the value is well-formed is the question
     /// of [`Request::validate`](crate::Request::validate) and of the typed headers.
     pub fn branch(&self) -> Option<SipStr> {
-        let value = self.get(&HeaderName::Via)?;
-        let first = split_list(&value).next()?.ok()?;
-        let (_, params) = crate::syntax::cut(first, b';')?;
-        param(&value, params, "branch")
+        self.look(HeaderName::Via, |owner, value| {
+            let first = split_list(value).next()?.ok()?;
+            let (_, params) = crate::syntax::cut(first, b';')?;
+            param(owner, params, "branch")
+        })
     }
 
     /// The tag of From.
     pub fn from_tag(&self) -> Option<SipStr> {
-        self.tag(&HeaderName::From)
+        self.look(HeaderName::From, |owner, value| {
+            param(owner, Parts::of(value).ok()?.params, "tag")
+        })
     }
 
     /// The tag of To.
     pub fn to_tag(&self) -> Option<SipStr> {
-        self.tag(&HeaderName::To)
-    }
-
-    fn tag(&self, name: &HeaderName) -> Option<SipStr> {
-        let value = self.get(name)?;
-        param(&value, Parts::of(&value).ok()?.params, "tag")
+        self.look(HeaderName::To, |owner, value| {
+            param(owner, Parts::of(value).ok()?.params, "tag")
+        })
     }
 }
 

@@ -12,8 +12,11 @@ pub(super) type Fault = (ParseErrorKind, usize);
 /// Finds all fields of `head`, which is UTF-8 and not too long, and checks line ends, field names and lengths. Returns
 /// where the start line ends, before its CRLF.
 pub(super) fn scan(head: &[u8], index: &mut Index) -> Result<usize, Fault> {
-    check_controls(head)?;
-    let mut lines = Lines { head, at: 0 };
+    let mut lines = Lines {
+        head,
+        at: 0,
+        count: 0,
+    };
     let (_, start_line) = lines.next_line()?;
     if start_line > limits::START_LINE {
         return Err((ParseErrorKind::StartLineTooLong, limits::START_LINE));
@@ -36,16 +39,18 @@ pub(super) fn scan(head: &[u8], index: &mut Index) -> Result<usize, Fault> {
         }
         index.push(field(head, start, end)?);
     }
-    if lines.at == head.len() {
-        Ok(start_line)
-    } else {
-        Err((ParseErrorKind::HeadEnd, lines.at))
+    if lines.at != head.len() {
+        return Err((ParseErrorKind::HeadEnd, lines.at));
     }
+    check_controls(head, lines.count)?;
+    Ok(start_line)
 }
 
 struct Lines<'a> {
     head: &'a [u8],
     at: usize,
+    /// How many lines were given.
+    count: usize,
 }
 
 impl Lines<'_> {
@@ -56,6 +61,7 @@ impl Lines<'_> {
         let length = memchr::memchr(b'\n', rest).ok_or((ParseErrorKind::HeadEnd, self.head.len()))?;
         let line = rest.get(..length).unwrap_or_default();
         self.at = start.saturating_add(length).saturating_add(1);
+        self.count = self.count.saturating_add(1);
         match line.strip_suffix(b"\r") {
             Some(line) => Ok((start, start.saturating_add(line.len()))),
             None => Err((ParseErrorKind::LineEnd, start.saturating_add(length))),
@@ -63,17 +69,13 @@ impl Lines<'_> {
     }
 }
 
-/// Checks that there is no CR without LF (an LF without CR is found line by line) and no NUL that is not escaped.
+/// Checks that there is no CR but those at the ends of the `lines`, and no NUL that is not escaped.
 ///
-/// Counting is much faster than looking at each CR, and a good head has as many CR as LF.
-fn check_controls(head: &[u8]) -> Result<(), Fault> {
-    let count = |byte| memchr::memchr_iter(byte, head).count();
-    if count(b'\r') != count(b'\n') {
-        // More LF than CR means a bare LF, which the line by line scan finds in its place.
+/// Counting is much faster than looking at each CR.
+fn check_controls(head: &[u8], lines: usize) -> Result<(), Fault> {
+    if memchr::memchr_iter(b'\r', head).count() != lines {
         let bare = memchr::memchr_iter(b'\r', head).find(|at| head.get(at.saturating_add(1)) != Some(&b'\n'));
-        if let Some(at) = bare.filter(|at| at.saturating_add(1) < head.len()) {
-            return Err((ParseErrorKind::LineEnd, at));
-        }
+        return Err((ParseErrorKind::LineEnd, bare.unwrap_or_default()));
     }
     match memchr::memchr(0, head) {
         Some(_) => check_nuls(head),

@@ -2,6 +2,8 @@
 
 use anyhow::{Result, ensure};
 
+use test_support::clients::Lyncdrive;
+
 use crate::Pool;
 
 #[tokio::test]
@@ -158,4 +160,36 @@ async fn umlauts_and_emoji_survive_every_dialect() -> Result<()> {
     linphone.hears("bea", text).await?;
     ensure!(linphone.say("amy", text).await?, "linphone says: not delivered");
     lyncdrive.hears("lin", text).await
+}
+
+/// Clients that start in the same second draw the same random numbers, and with them Call-IDs and tags.
+#[tokio::test]
+async fn lyncdrives_with_equal_call_ids_do_not_disturb_each_other() -> Result<()> {
+    let pool = Pool::start().await?;
+    let (server, ca) = (pool.sandbox.tls()?, pool.sandbox.ca()?);
+    let mut clients = Vec::new();
+    for name in ["amy", "bea", "cleo", "dora"] {
+        let account = pool.user(name).await?;
+        clients.push((name, account));
+    }
+    let start = |account| Lyncdrive::start_with(server, &ca, account, "desk", &["--time-seed"]);
+    let mut running = Vec::new();
+    for (_, account) in &clients {
+        running.push(start(account)?);
+    }
+    for client in &running {
+        client.signed_in().await?;
+    }
+    running[0].say("bea", "amy to bea").await?;
+    running[2].say("dora", "cleo to dora").await?;
+    running[1].hears("amy", "amy to bea").await?;
+    running[3].hears("cleo", "cleo to dora").await?;
+    running[1].say("amy", "bea to amy").await?;
+    running[3].say("cleo", "dora to cleo").await?;
+    running[0].hears("bea", "bea to amy").await?;
+    running[2].hears("dora", "dora to cleo").await?;
+    for client in &running {
+        assert_eq!(client.events("im").len(), 1);
+    }
+    Ok(())
 }

@@ -190,10 +190,9 @@ impl Flow {
     }
 
     async fn fill(&mut self) -> Result<usize> {
-        let mut chunk = [0; 16 * 1024];
-        let count = self.stream.read(&mut chunk).await?;
-        self.unread.extend_from_slice(&chunk[..count]);
-        Ok(count)
+        // Not an array on the stack: the futures of a scenario hold many of these at once.
+        self.unread.reserve(16 * 1024);
+        Ok(self.stream.read_buf(&mut self.unread).await?)
     }
 
     fn came_instead(&self) -> String {

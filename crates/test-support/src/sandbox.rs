@@ -84,6 +84,7 @@ impl Options {
 /// A running server. Dropping it kills the process and removes the directory.
 pub struct Sandbox {
     dir: TempDir,
+    options: Options,
     program: Program,
     ready: Value,
     demo: Value,
@@ -104,6 +105,10 @@ impl Sandbox {
     /// As [`Sandbox::start`].
     pub async fn with(options: Options) -> Result<Sandbox> {
         let dir = tempfile::Builder::new().prefix("portico-test-").tempdir()?;
+        Sandbox::start_in(dir, options).await
+    }
+
+    async fn start_in(dir: TempDir, options: Options) -> Result<Sandbox> {
         let data = dir.path().join("data");
         let mut command = Command::new(binary("portico")?);
         command
@@ -111,23 +116,32 @@ impl Sandbox {
             .args(["--log-format", "json", "--data-dir"])
             .arg(&data);
         command
-            .envs(options.env)
+            .envs(options.env.clone())
             .current_dir(dir.path())
             .stdin(Stdio::null());
         let program = Program::spawn("portico", command)?;
         let ready = program
             .event("the ready line", |line| json_event(line, "ready"))
             .await?;
-        let demo = match options.command {
-            "demo" => program.seen(|line| json_event(line, "demo")).unwrap_or_default(),
-            _ => Value::Null,
-        };
+        let demo = program.seen(|line| json_event(line, "demo")).unwrap_or_default();
         Ok(Sandbox {
             dir,
+            options,
             program,
             ready,
             demo,
         })
+    }
+
+    /// Stops the server with SIGTERM and starts it again on the same data.
+    ///
+    /// # Errors
+    /// It does not stop with 0, or does not come back.
+    pub async fn restart(mut self) -> Result<Sandbox> {
+        self.program.terminate()?;
+        let code = self.program.exit().await?;
+        ensure!(code == 0, "the server stopped with {code}");
+        Sandbox::start_in(self.dir, self.options).await
     }
 
     /// The ready line (`DESIGN`: one JSON object).
@@ -136,7 +150,7 @@ impl Sandbox {
         &self.ready
     }
 
-    /// What the demo said about its people, if it is a demo.
+    /// What the demo said about its people; null unless it is a demo.
     #[must_use]
     pub fn demo(&self) -> &Value {
         &self.demo
@@ -179,6 +193,29 @@ impl Sandbox {
         let path = self.dir.path().join(path);
         ensure!(path.is_file(), "{} is not there", path.display());
         Ok(path)
+    }
+
+    /// All files of the data directory with their contents.
+    ///
+    /// # Errors
+    /// They can not be read.
+    pub fn data_files(&self) -> Result<Vec<(String, Vec<u8>)>> {
+        let mut files = Vec::new();
+        let mut folders = vec![self.dir.path().join("data")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder)? {
+                let entry = entry?;
+                match entry.file_type()? {
+                    kind if kind.is_dir() => folders.push(entry.path()),
+                    kind if kind.is_file() => {
+                        files.push((entry.path().display().to_string(), std::fs::read(entry.path())?));
+                    }
+                    // The control socket.
+                    _ => {}
+                }
+            }
+        }
+        Ok(files)
     }
 
     /// The process id of the server.

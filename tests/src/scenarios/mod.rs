@@ -9,11 +9,13 @@ mod identity;
 mod limits;
 mod page;
 mod page_and_session;
+mod policy;
 mod program;
 mod requests;
 mod ringing;
 mod session;
 mod sign_in;
+mod signatures;
 mod torture;
 mod typing_and_receipts;
 

@@ -187,19 +187,27 @@ async fn two_answers_at_once_make_one_session() -> Result<()> {
     let at_desk = desk.ring().await?;
     let at_sofa = sofa.ring().await?;
     // `take` waits for the ACK, which either gets: a 2xx is always acknowledged.
-    desk.take(&at_desk).await?;
-    sofa.take(&at_sofa).await?;
-    amy.established(&invite).await?;
-    let loser = sofa
-        .flow
-        .expect("CANCEL or BYE", |m| matches!(m.method(), Some("CANCEL" | "BYE")))
-        .await?;
-    sofa.answer(&loser, 200).await?;
-    if loser.method() == Some("CANCEL") {
-        let bye = sofa.expect("BYE").await?;
-        sofa.answer(&bye, 200).await?;
-    }
-    Ok(())
+    let (one, other) = tokio::join!(desk.take(&at_desk), sofa.take(&at_sofa));
+    one.context("at the desk")?;
+    other.context("on the sofa")?;
+    let mut session = amy.established(&invite).await?;
+    let winner = tokio::select! {
+        let_go = let_go(&mut desk) => { let_go?; &mut sofa }
+        let_go = let_go(&mut sofa) => { let_go?; &mut desk }
+    };
+    let message = amy
+        .in_session(&mut session, "MESSAGE")
+        .body("text/plain", "to the winner");
+    amy.send(&message).await?;
+    winner.receive("to the winner").await?;
+    status(&amy.answer_to(&message).await?, 200)?;
+    winner.nothing_else().await
+}
+
+/// Waits for the BYE to an endpoint that answered too late; a CANCEL may have crossed its answer.
+async fn let_go(client: &mut Puppet) -> Result<()> {
+    let bye = client.expect("BYE").await?;
+    client.answer(&bye, 200).await
 }
 
 #[tokio::test]

@@ -213,3 +213,79 @@ async fn echo_takes_a_session() -> Result<()> {
     amy.answer(&got, 200).await?;
     status(&amy.answer_to(&message).await?, 200)
 }
+
+/// Both write to each other at the same time: two INVITEs cross. Each text arrives, once.
+#[tokio::test]
+async fn invitations_that_cross_lose_no_text() -> Result<()> {
+    let (_pool, mut amy, mut bea) = two().await?;
+    let (to_bea, to_amy) = (amy.invitation(&bea.uri(), None), bea.invitation(&amy.uri(), None));
+    amy.send(&to_bea).await?;
+    bea.send(&to_amy).await?;
+    let (one, other) = tokio::join!(
+        take_and_be_taken(&mut amy, &to_bea),
+        take_and_be_taken(&mut bea, &to_amy)
+    );
+    let (mut ours, mut theirs) = (one?, other?);
+    exchange(&mut amy, &mut ours, &mut bea, "from amy").await?;
+    exchange(&mut bea, &mut theirs, &mut amy, "from bea").await
+}
+
+/// Waits for the answer to our own INVITE and takes the other side's, if it comes.
+async fn take_and_be_taken(client: &mut Puppet, invite: &test_support::Draft) -> Result<Session> {
+    let call = invite.get("Call-ID").unwrap_or_default().to_owned();
+    loop {
+        let next = client
+            .flow
+            .expect("our answer or their INVITE", |m| {
+                m.method() == Some("INVITE")
+                    || (m.status().is_some_and(|status| status >= 200) && m.header("Call-ID") == Some(&call))
+            })
+            .await?;
+        if next.method() == Some("INVITE") {
+            client.take(&next).await?;
+        } else {
+            return client.acknowledged(invite, &next).await;
+        }
+    }
+}
+
+/// A callee that takes the first text from the INVITE says so, and then no MESSAGE may follow.
+#[tokio::test]
+async fn a_callee_that_takes_the_first_text_gets_no_second() -> Result<()> {
+    let (_pool, mut amy, mut bea) = two().await?;
+    let invite = amy.invitation(&bea.uri(), Some("first words"));
+    amy.send(&invite).await?;
+    let rung = bea.expect("INVITE").await?;
+    ensure!(
+        rung.require("ms-text-format")?.contains("Zmlyc3Qgd29yZHM="),
+        "another first text:\n{rung}"
+    );
+    bea.take_with(&rung, &[("Supported", "ms-text-format")]).await?;
+    let ok = amy.answer_to(&invite).await?;
+    ensure!(
+        ok.all("Supported").contains(&"ms-text-format"),
+        "the caller will send it again:\n{ok}"
+    );
+    let mut session = amy.acknowledged(&invite, &ok).await?;
+    exchange(&mut amy, &mut session, &mut bea, "second words").await
+}
+
+#[tokio::test]
+async fn texts_in_a_session_arrive_in_their_order() -> Result<()> {
+    let (_pool, mut amy, mut bea) = two().await?;
+    let (mut ours, _theirs) = open(&mut amy, &mut bea, None).await?;
+    let mut drafts = Vec::new();
+    for number in 0..20 {
+        let text = format!("line {number}");
+        let draft = amy.in_session(&mut ours, "MESSAGE").body("text/plain", text);
+        amy.send(&draft).await?;
+        drafts.push(draft);
+    }
+    for number in 0..20 {
+        bea.receive(&format!("line {number}")).await?;
+    }
+    for draft in &drafts {
+        status(&amy.answer_to(draft).await?, 200)?;
+    }
+    Ok(())
+}

@@ -210,3 +210,59 @@ async fn hostile_xml_is_refused() -> Result<()> {
     }
     bea.nothing_else().await
 }
+
+/// `imdn.Message-ID` names the message: a client that sends it again under a new CSeq has not said it twice.
+#[tokio::test]
+async fn a_cpim_message_sent_again_is_shown_once() -> Result<()> {
+    let pool = Sandbox::start().await?;
+    let (mut amy, mut bea) = (pool.page_user("amy").await?, pool.page_user("bea").await?);
+    let wrapped = cpim(&amy.uri(), &bea.uri(), "id-7", "said once");
+    for round in 0..2 {
+        let message = amy.request("MESSAGE", &bea.uri()).body("message/cpim", &wrapped);
+        amy.send(&message).await?;
+        if round == 0 {
+            let got = bea.expect("MESSAGE").await?;
+            bea.answer(&got, 200).await?;
+        }
+        status(&amy.answer_to(&message).await?, 200)?;
+    }
+    bea.nothing_else().await
+}
+
+/// A session-mode client knows no envelopes: SIPE answers 415 to them.
+#[tokio::test]
+async fn cpim_is_unwrapped_for_a_client_that_knows_no_envelopes() -> Result<()> {
+    let pool = Sandbox::start().await?;
+    let (mut amy, mut bob) = (pool.session_user("amy").await?, pool.page_user("bea").await?);
+    amy.invite(&bob.uri(), None).await?;
+    let wrapped = cpim(&bob.uri(), &amy.uri(), "id-8", "inside");
+    let message = bob.request("MESSAGE", &amy.uri()).body("message/cpim", &wrapped);
+    bob.send(&message).await?;
+    let got = amy.receive("inside").await?;
+    assert_eq!(got.media_type(), "text/plain");
+    status(&bob.answer_to(&message).await?, 200)
+}
+
+/// Receipts go back to the endpoint that sent the message, and nowhere else.
+#[tokio::test]
+async fn a_receipt_reaches_the_endpoint_that_asked() -> Result<()> {
+    let pool = Sandbox::start().await?;
+    let (mut amy, mut bea) = (pool.page_user("amy").await?, pool.page_user("bea").await?);
+    let mut tablet = pool
+        .endpoint(&amy.account().clone(), test_support::Dialect::Simple)
+        .await?;
+    let wrapped = cpim(&amy.uri(), &bea.uri(), "id-9", "tell me");
+    let message = amy.request("MESSAGE", &bea.uri()).body("message/cpim", &wrapped);
+    amy.send(&message).await?;
+    let got = bea.expect("MESSAGE").await?;
+    bea.answer(&got, 200).await?;
+    status(&amy.answer_to(&message).await?, 200)?;
+    let receipt = bea
+        .request("MESSAGE", &amy.uri())
+        .body("message/imdn+xml", delivered("id-9", &bea.uri()));
+    bea.send(&receipt).await?;
+    let report = amy.expect("MESSAGE").await?;
+    amy.answer(&report, 200).await?;
+    status(&bea.answer_to(&receipt).await?, 200)?;
+    tablet.nothing_else().await
+}

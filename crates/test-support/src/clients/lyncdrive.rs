@@ -24,6 +24,20 @@ impl Lyncdrive {
     /// # Errors
     /// It is not built.
     pub fn start(server: SocketAddr, ca: &Path, account: &Account, endpoint: &str) -> Result<Lyncdrive> {
+        Lyncdrive::start_with(server, ca, account, endpoint, &[])
+    }
+
+    /// As [`Lyncdrive::start`] with more options of the program.
+    ///
+    /// # Errors
+    /// It is not built.
+    pub fn start_with(
+        server: SocketAddr,
+        ca: &Path,
+        account: &Account,
+        endpoint: &str,
+        options: &[&str],
+    ) -> Result<Lyncdrive> {
         let Account { user, password } = account;
         let mut command = Command::new(binary()?);
         command.args([
@@ -36,7 +50,10 @@ impl Lyncdrive {
         command
             .args(["--settle", "0", "--endpoint", endpoint, "-c"])
             .arg(ca);
-        command.env("LYNCDRIVE_PASSWORD", password).stdin(Stdio::piped());
+        command
+            .args(options)
+            .env("LYNCDRIVE_PASSWORD", password)
+            .stdin(Stdio::piped());
         let program = Program::spawn(&format!("lyncdrive {user}/{endpoint}"), command)?;
         Ok(Lyncdrive { program })
     }

@@ -346,6 +346,14 @@ impl Puppet {
         self.flow.send(signed.bytes()).await
     }
 
+    /// The bytes of a message with the signature it needs now, for a test that spoils or repeats them.
+    ///
+    /// # Errors
+    /// The draft lacks what a signature covers.
+    pub fn signed_bytes(&mut self, draft: &Draft) -> Result<Vec<u8>> {
+        Ok(self.signed(draft.clone(), None)?.bytes())
+    }
+
     /// Sends a request and waits for its final answer. An INVITE's failure is acknowledged.
     ///
     /// # Errors

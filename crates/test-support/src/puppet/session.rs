@@ -164,10 +164,21 @@ impl Puppet {
     /// # Errors
     /// No ACK came.
     pub async fn take(&mut self, invite: &Wire) -> Result<Session> {
+        self.take_with(invite, &[]).await
+    }
+
+    /// As [`Puppet::take`], with more header fields in the 200.
+    ///
+    /// # Errors
+    /// No ACK came.
+    pub async fn take_with(&mut self, invite: &Wire, fields: &[(&str, &str)]) -> Result<Session> {
         let (contact, uri) = (self.contact(), self.uri());
         let mut ok = self.reply(invite, 200);
         for route in invite.all("Record-Route") {
             ok = ok.header("Record-Route", route);
+        }
+        for (name, value) in fields {
+            ok = ok.header(name, value);
         }
         let ok = ok
             .header("Contact", format!("<{contact}>"))

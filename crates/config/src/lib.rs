@@ -23,7 +23,7 @@ mod value;
 
 pub use effective::Setting;
 pub use layers::{DATA_DIR, Layers};
-pub use net::IpNet;
+pub use net::{Host, HostPort, IpNet};
 pub use problem::{Problem, Problems};
 pub use raw::Origin;
 pub use sections::{

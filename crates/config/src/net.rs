@@ -1,4 +1,4 @@
-//! Address ranges.
+//! Address ranges, and hosts as clients write them.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -77,9 +77,139 @@ impl fmt::Display for IpNet {
     }
 }
 
+/// A host name or an address, in the one spelling that names are compared in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Host(String);
+
+/// Not a host.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("not a host name or an address (IPv6 in brackets), with or without a port")]
+pub struct NotAHost;
+
+impl Host {
+    /// Lower case; an IPv6 address stands in brackets, as in a SIP URI (RFC 3261 section 25.1).
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The address, if it is one.
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.0.trim_matches(['[', ']']).parse().ok()
+    }
+}
+
+impl FromStr for Host {
+    type Err = NotAHost;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(address) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            let address: Ipv6Addr = address.parse().map_err(|_| NotAHost)?;
+            return Ok(Host(format!("[{address}]")));
+        }
+        // Numbers that are no address must not pass for a name.
+        let numeric = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        let valid = match numeric {
+            true => text.parse::<Ipv4Addr>().is_ok(),
+            false => is_host_name(text),
+        };
+        valid.then(|| Host(text.to_ascii_lowercase())).ok_or(NotAHost)
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A host, and a port if one was written: `sip.example.com`, `192.0.2.1:5061`, `[2001:db8::1]:5061`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HostPort {
+    /// The host.
+    pub host: Host,
+    /// The port, if written.
+    pub port: Option<u16>,
+}
+
+impl FromStr for HostPort {
+    type Err = NotAHost;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // A colon within brackets belongs to the address.
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+            _ => (text, None),
+        };
+        let port = match port.map(str::parse::<u16>) {
+            None => None,
+            Some(Ok(port)) if port != 0 => Some(port),
+            Some(_) => return Err(NotAHost),
+        };
+        let host = host.parse()?;
+        Ok(HostPort { host, port })
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            Some(port) => write!(f, "{}:{port}", self.host),
+            None => self.host.fmt(f),
+        }
+    }
+}
+
+/// Letters, digits and hyphens, 1 to 63 (RFC 1123 section 2.1).
+pub(crate) fn is_label(label: &str) -> bool {
+    (1..=63).contains(&label.len())
+        && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+}
+
+/// Labels with points between them.
+pub(crate) fn is_host_name(name: &str) -> bool {
+    name.len() <= 253 && name.split('.').all(is_label)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_is_read_with_and_without_a_port() {
+        for (text, host, port) in [
+            ("SIP.Example.com", "sip.example.com", None),
+            ("sip.example.com:5061", "sip.example.com", Some(5061)),
+            ("192.0.2.1:443", "192.0.2.1", Some(443)),
+            ("[2001:DB8:0::1]", "[2001:db8::1]", None),
+            ("[2001:db8::1]:5061", "[2001:db8::1]", Some(5061)),
+        ] {
+            let read: HostPort = text.parse().unwrap();
+            assert_eq!((read.host.as_str(), read.port), (host, port), "{text}");
+            assert_eq!(read.to_string().parse(), Ok(read), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_host_is_refused() {
+        for text in [
+            "",
+            ":5061",
+            "sip.example.com:",
+            "sip.example.com:0",
+            "sip.example.com:sips",
+            "sip.example.com:70000",
+            "2001:db8::1",
+            "[2001:db8::1",
+            "300.0.2.1",
+            "not a name",
+            "sip:sip.example.com",
+            "-.example.com",
+        ] {
+            assert_eq!(text.parse::<HostPort>(), Err(NotAHost), "{text}");
+        }
+    }
 
     #[test]
     fn a_range_holds_its_own_addresses_only() {

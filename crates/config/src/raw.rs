@@ -53,7 +53,13 @@ impl Raw {
             Raw::Bool(value) => format!("{value}"),
             Raw::Integer(value) => format!("{value}"),
             Raw::Text(value) | Raw::Untyped(value) => format!("\"{}\"", without_password(value)),
-            Raw::List(_) => "a list".to_owned(),
+            Raw::List(words) => {
+                let words: Vec<String> = words
+                    .iter()
+                    .map(|word| format!("\"{}\"", without_password(word)))
+                    .collect();
+                format!("[{}]", words.join(", "))
+            }
         }
     }
 }

@@ -197,6 +197,34 @@ fn clear_text_outside_loopback_needs_a_word_that_it_is_meant() {
 }
 
 #[test]
+fn names_of_a_server_behind_a_balancer_are_read_and_their_slips_told() {
+    let (_guard, path) = file(
+        "[sip]\nadvertise = \"SIP.example.com:443\"\naliases = [\"lb.example.com\", \"[2001:db8::1]\", \"192.0.2.1\"]\n",
+    );
+    let sip = Layers::new("data").file(&path).load().unwrap().sip;
+    let advertised = sip.advertise.unwrap();
+    assert_eq!(
+        (advertised.host.as_str(), advertised.port),
+        ("sip.example.com", Some(443))
+    );
+    let aliases: Vec<&str> = sip.aliases.iter().map(Host::as_str).collect();
+    assert_eq!(aliases, ["lb.example.com", "[2001:db8::1]", "192.0.2.1"]);
+
+    let problems =
+        problems_of("[sip]\nadvertise = \"sip:sip.example.com\"\naliases = [\"lb.example.com:5061\"]\n");
+    assert!(
+        problems[0].starts_with("FILE:2: sip.advertise: \"sip:sip.example.com\" is not a host"),
+        "{problems:?}"
+    );
+    assert!(
+        problems[1].starts_with(
+            "FILE:3: sip.aliases: [\"lb.example.com:5061\"] is not a list of hosts without ports"
+        ),
+        "{problems:?}"
+    );
+}
+
+#[test]
 fn a_store_this_version_does_not_have_is_refused_without_showing_its_password() {
     let problems = problems_of(
         "[store]\nstate = \"redis://:hunter2@cache:6379\"\ndatabase = \"postgres://portico:hunter2@db/portico\"\n",

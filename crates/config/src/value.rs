@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::IpNet;
+use crate::net::{Host, HostPort, IpNet};
 use crate::raw::Raw;
 
 /// A type of value. The error of [`Value::from_raw`] completes the sentence "... is not".
@@ -103,6 +103,39 @@ impl Value for Option<SocketAddr> {
 
 fn listener_wanted() -> String {
     "an address with a port such as \"0.0.0.0:5061\" or \"[::]:5061\", or \"off\"".to_owned()
+}
+
+/// A host that may be absent: the empty text means absent.
+impl Value for Option<HostPort> {
+    fn from_raw(raw: &Raw) -> Result<Self, String> {
+        let wanted =
+            || "a host such as \"sip.example.com\" or \"sip.example.com:5061\", IPv6 in brackets".to_owned();
+        match text_of(raw) {
+            Some("") => Ok(None),
+            Some(text) => text.parse().map(Some).map_err(|_| wanted()),
+            None => Err(wanted()),
+        }
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.as_ref().map_or_else(String::new, ToString::to_string))
+    }
+}
+
+impl Value for Vec<Host> {
+    fn from_raw(raw: &Raw) -> Result<Self, String> {
+        let words = Vec::<String>::from_raw(raw)?;
+        let hosts: Result<Vec<Host>, _> = words.iter().map(|word| word.parse()).collect();
+        hosts.map_err(|_| {
+            "a list of hosts without ports such as [\"sip.example.com\", \"192.0.2.1\"], IPv6 in brackets"
+                .to_owned()
+        })
+    }
+
+    fn show(&self) -> String {
+        let words: Vec<String> = self.iter().map(ToString::to_string).collect();
+        words.show()
+    }
 }
 
 impl Value for Vec<String> {

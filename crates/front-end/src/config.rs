@@ -5,6 +5,16 @@ use std::time::Duration;
 use sip_auth::challenge::Offer;
 use topology::MemberId;
 
+/// A place clients know.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Advertised {
+    /// A name or an address, IPv6 in brackets.
+    pub host: String,
+    /// The port for TLS; `None`: that of the connection. Clear text has the port of the connection always, because one
+    /// port cannot be both.
+    pub port: Option<u16>,
+}
+
 /// Settings of a front end, validated by whoever reads them.
 #[derive(Clone, Debug)]
 pub struct FrontEndConfig {
@@ -12,10 +22,10 @@ pub struct FrontEndConfig {
     pub member: MemberId,
     /// The pool's name: host of our own addresses, `targetname` of signing schemes.
     pub fqdn: String,
-    /// True: clients resolve `fqdn`, so our Contact carries it. False: our Contact carries the address of the
-    /// connection, which every client can reach.
-    pub fqdn_resolves: bool,
-    /// Further names and addresses clients know this server by, such as a balancer's.
+    /// Where clients reach this server, if our Contact is to say so: they must be able to resolve it. `None`: our
+    /// Contact carries the address of the connection, which every client can reach.
+    pub advertise: Option<Advertised>,
+    /// Further hosts requests may name this server by, such as a balancer's. IPv6 in brackets.
     pub aliases: Vec<String>,
     /// The SIP domains served here, lower case. The first one is the Digest realm.
     pub domains: Vec<String>,
@@ -39,7 +49,7 @@ impl FrontEndConfig {
         FrontEndConfig {
             member,
             fqdn: fqdn.to_ascii_lowercase(),
-            fqdn_resolves: false,
+            advertise: None,
             aliases: Vec::new(),
             domains,
             offer,
@@ -60,5 +70,12 @@ impl FrontEndConfig {
     /// Whether users of this domain are ours.
     pub fn serves(&self, domain: &str) -> bool {
         self.domains.iter().any(|ours| ours.eq_ignore_ascii_case(domain))
+    }
+
+    /// Whether this host is one of our own names or addresses.
+    pub fn answers_to(&self, host: &str) -> bool {
+        let advertised = self.advertise.iter().map(|advertised| &advertised.host);
+        let mut names = self.aliases.iter().chain(advertised).chain([&self.fqdn]);
+        self.serves(host) || names.any(|ours| ours.eq_ignore_ascii_case(host))
     }
 }

@@ -21,6 +21,7 @@ use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
 use crate::client::Client;
+use crate::config::Advertised;
 use crate::counters::Refused;
 use crate::leg::Leg;
 use crate::recent::{Admission, Recent};
@@ -72,6 +73,8 @@ struct Inner {
     registrations: SmallVec<[Registration; 1]>,
     association: Option<Box<SecurityAssociation>>,
     pending_ntlm: Option<Box<PendingNtlm>>,
+    /// Proofs that were not accepted since the last sign-in.
+    failed_proofs: u32,
     /// The last nonce this connection was given, until it signs in.
     nonce: Option<Box<str>>,
     recent: Recent,
@@ -101,6 +104,7 @@ impl Flow {
                 registrations: SmallVec::new(),
                 association: None,
                 pending_ntlm: None,
+                failed_proofs: 0,
                 nonce: None,
                 recent: Recent::default(),
                 rate: RateLimit::new(per_second.saturating_mul(3), per_second),
@@ -150,16 +154,7 @@ impl Flow {
     /// Our Contact on this connection: an address that leads back to it. Linphone opens a new connection if what it finds
     /// there differs from the connection it has.
     pub(crate) fn contact(&self, service: &FrontEndService) -> String {
-        let transport = self.transport().to_ascii_lowercase();
-        if service.config.fqdn_resolves {
-            format!(
-                "<sip:{}:{};transport={transport}>",
-                service.config.fqdn,
-                self.local().port()
-            )
-        } else {
-            format!("<sip:{};transport={transport}>", self.local())
-        }
+        own_contact(self.local(), self.is_tls(), service.config.advertise.as_ref())
     }
 
     /// Top Via of a request of ours. `rport` makes belle-sip answer on this connection instead of opening another.
@@ -373,6 +368,18 @@ impl From<'_> {
     }
 }
 
+/// The Contact of this server on a connection to `local`.
+fn own_contact(local: SocketAddr, tls: bool, advertised: Option<&Advertised>) -> String {
+    let transport = if tls { "tls" } else { "tcp" };
+    match advertised {
+        None => format!("<sip:{local};transport={transport}>"),
+        Some(Advertised { host, port }) => {
+            let port = port.filter(|_| tls).unwrap_or(local.port());
+            format!("<sip:{host}:{port};transport={transport}>")
+        }
+    }
+}
+
 /// Fresh randomness for a signature. Without any the signature is still right, only less surprising.
 fn srand() -> [u8; 4] {
     let mut bytes = [0; 4];
@@ -423,6 +430,7 @@ impl Flow {
         inner.signed_in = Some(who);
         inner.association = association.map(Box::new);
         inner.nonce = None;
+        inner.failed_proofs = 0;
         drop(inner);
         self.connection.set_authenticated();
     }
@@ -439,6 +447,13 @@ impl Flow {
     /// A challenge is compared with once.
     pub(crate) fn take_pending_ntlm(&self) -> Option<PendingNtlm> {
         self.inner.lock().pending_ntlm.take().map(|pending| *pending)
+    }
+
+    /// Counts a proof that was not accepted; how many there were.
+    pub(crate) fn count_failed_proof(&self) -> u32 {
+        let mut inner = self.inner.lock();
+        inner.failed_proofs = inner.failed_proofs.saturating_add(1);
+        inner.failed_proofs
     }
 
     pub(crate) fn remember_nonce(&self, nonce: String) {
@@ -691,5 +706,44 @@ impl Flow {
             registrations: std::mem::take(&mut inner.registrations),
             legs,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_contact_is_where_the_client_is_or_where_clients_are_told_to_go() {
+        let local = "192.0.2.1:5061".parse().unwrap();
+        assert_eq!(
+            own_contact(local, true, None),
+            "<sip:192.0.2.1:5061;transport=tls>"
+        );
+        let six = "[2001:db8::1]:5061".parse().unwrap();
+        assert_eq!(
+            own_contact(six, true, None),
+            "<sip:[2001:db8::1]:5061;transport=tls>"
+        );
+
+        let mut advertised = Advertised {
+            host: "sip.example.com".to_owned(),
+            port: None,
+        };
+        assert_eq!(
+            own_contact(local, true, Some(&advertised)),
+            "<sip:sip.example.com:5061;transport=tls>"
+        );
+        advertised.port = Some(443);
+        assert_eq!(
+            own_contact(local, true, Some(&advertised)),
+            "<sip:sip.example.com:443;transport=tls>"
+        );
+        let clear = "192.0.2.1:5060".parse().unwrap();
+        assert_eq!(
+            own_contact(clear, false, Some(&advertised)),
+            "<sip:sip.example.com:5060;transport=tcp>",
+            "the port for TLS is not that of clear text"
+        );
     }
 }

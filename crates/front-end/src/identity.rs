@@ -48,15 +48,7 @@ impl OwnHosts<'_> {
     /// address is ours only with the port of this connection, because something else may listen beside us.
     fn leads_here(&self, uri: &Uri) -> bool {
         let host = uri.host();
-        if self.config.serves(host) || self.config.fqdn.eq_ignore_ascii_case(host) {
-            return true;
-        }
-        if self
-            .config
-            .aliases
-            .iter()
-            .any(|alias| alias.eq_ignore_ascii_case(host))
-        {
+        if self.config.answers_to(host) {
             return true;
         }
         let same_port = uri.port().is_none_or(|port| port == self.local.port());

@@ -37,6 +37,6 @@ mod sign_in;
 mod signal;
 mod signing;
 
-pub use config::FrontEndConfig;
+pub use config::{Advertised, FrontEndConfig};
 pub use counters::Counters;
 pub use service::{FrontEnd, Session};

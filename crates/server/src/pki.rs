@@ -46,8 +46,8 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// This machine by every name a client may have been given: loopback, host name, pool name, the SIP domains and
-    /// `sip.<domain>`, and the address of the listener unless it is all of them.
+    /// This machine by every name a client may have been given: loopback, host name, pool name, what is advertised and its
+    /// aliases, the SIP domains and `sip.<domain>`, and the address of the listener unless it is all of them.
     pub(crate) fn of(config: &config::Config) -> Self {
         let mut hosts = BTreeSet::from(["localhost".to_owned()]);
         let mut addresses =
@@ -57,6 +57,13 @@ impl Names {
             Err(_) => hosts.insert(config.pool.fqdn.clone()),
         };
         hosts.extend(host_name());
+        let advertised = config.sip.advertise.iter().map(|advertised| &advertised.host);
+        for host in advertised.chain(&config.sip.aliases) {
+            match host.ip() {
+                Some(address) => addresses.insert(address),
+                None => hosts.insert(host.to_string()),
+            };
+        }
         for domain in &config.pool.domains {
             hosts.insert(domain.clone());
             hosts.insert(format!("sip.{domain}"));
@@ -262,6 +269,8 @@ mod tests {
         let layers = config::Layers::new("data").flag("--domains", "pool.domains", domain);
         let mut config = layers
             .flag("--fqdn", "pool.fqdn", "pool.example.test")
+            .flag("--advertise", "sip.advertise", "chat.example.test:443")
+            .flag("--aliases", "sip.aliases", "lb.example.test,192.0.2.8")
             .load()
             .unwrap();
         config.sip.tls_listen = Some("192.0.2.7:5061".parse().unwrap());
@@ -289,10 +298,12 @@ mod tests {
             "pool.example.test",
             "example.test",
             "sip.example.test",
+            "chat.example.test",
+            "lb.example.test",
         ] {
             assert!(found.hosts.contains(host), "{host} is missing in {found:?}");
         }
-        for address in ["127.0.0.1", "::1", "192.0.2.7"] {
+        for address in ["127.0.0.1", "::1", "192.0.2.7", "192.0.2.8"] {
             assert!(
                 found.addresses.contains(&address.parse().unwrap()),
                 "{address} is missing in {found:?}"

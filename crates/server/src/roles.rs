@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use config::Config;
-use front_end::{FrontEnd, FrontEndConfig};
+use front_end::{Advertised, FrontEnd, FrontEndConfig};
 use immcu::{IM_POLICY, ImMcuService, SettingDefault};
 use registrar::{
     PolicyKind, PolicyKinds, RegistrarConfig, RegistrarService, Setting, SettingRule, Stores, SystemClock,
@@ -120,9 +120,15 @@ pub(crate) fn start_front_end(
         sha256: true,
     };
     let pool = &node.config.pool;
+    let sip = &node.config.sip;
     let limits = &node.config.limits;
     let rate = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
     let config = FrontEndConfig {
+        advertise: sip.advertise.as_ref().map(|advertised| Advertised {
+            host: advertised.host.to_string(),
+            port: advertised.port,
+        }),
+        aliases: sip.aliases.iter().map(ToString::to_string).collect(),
         sign_ins_per_second: rate(limits.sign_ins_per_second),
         requests_per_second: rate(limits.requests_per_second),
         unauthenticated_per_second: rate(limits.unauthenticated_requests_per_second),

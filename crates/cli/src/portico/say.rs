@@ -65,7 +65,11 @@ pub(super) fn ready_text(config: &Config, ready: &Ready, demo: Option<&Demo>) ->
 
 fn how_to_connect(config: &Config, ready: &Ready) -> String {
     let domain = config.pool.domains.first().map_or("example.test", String::as_str);
-    let server = client_address(ready).map_or_else(|| "-".to_owned(), |(_, address)| address.to_string());
+    let server = match (&config.sip.advertise, client_address(ready)) {
+        (Some(advertised), _) => advertised.to_string(),
+        (None, Some((_, address))) => address.to_string(),
+        (None, None) => "-".to_owned(),
+    };
     format!(
         "\nA SIP client needs: server {server}, transport TLS, the authority above, and an account:\n  \
          porticoctl --data-dir {} user create alice@{domain}\n",

@@ -1,7 +1,7 @@
 //! `portico`: what it says when it starts, when it cannot, and when it is told to stop.
 
 use std::collections::HashSet;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -179,6 +179,39 @@ fn the_page_of_metrics_is_valid() {
             );
         }
     }
+}
+
+/// The status line of the answer to an OPTIONS for this Request-URI.
+fn options(server: &Server, uri: &str) -> String {
+    let address = server.ready["listeners"]["sip_tcp"].as_str().unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(
+        stream,
+        "OPTIONS {uri} SIP/2.0\r\nVia: SIP/2.0/TCP client.invalid;branch=z9hG4bK1\r\nMax-Forwards: 70\r\n\
+         From: <sip:x@client.invalid>;tag=1\r\nTo: <{uri}>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer).unwrap();
+    answer.trim_end().to_owned()
+}
+
+#[test]
+fn a_server_behind_a_balancer_answers_to_the_balancers_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = [
+        ("PORTICO_SIP__ADVERTISE", "sip.example.net:443"),
+        ("PORTICO_SIP__ALIASES", "lb.example.net,[2001:db8::1]"),
+    ];
+    let server = Server::start_with("run", &[], &names, dir.path());
+    for ours in [
+        "sip:sip.example.net",
+        "sip:lb.example.net:5061",
+        "sip:[2001:db8::1]",
+    ] {
+        assert_eq!(options(&server, ours), "SIP/2.0 200 OK", "{ours}");
+    }
+    assert_ne!(options(&server, "sip:other.example.net"), "SIP/2.0 200 OK");
 }
 
 #[test]

@@ -45,10 +45,22 @@ impl Server {
 
     /// The same in a directory that outlives it.
     pub(crate) fn start_in(command: &str, dir: &Path) -> Server {
+        Server::start_with(command, &[], &[], dir)
+    }
+
+    /// The same with further arguments and environment variables.
+    pub(crate) fn start_with(
+        command: &str,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+        dir: &Path,
+    ) -> Server {
         let data_dir = dir.join("data");
         let mut child = portico()
             .args([command, "--log-format", "json", "--data-dir"])
             .arg(&data_dir)
+            .args(arguments)
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

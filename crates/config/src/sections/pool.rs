@@ -1,5 +1,6 @@
 //! `[pool]`: who we are.
 
+use crate::net::{is_host_name, is_label};
 use crate::reader::Reader;
 
 /// Who we are.
@@ -52,16 +53,4 @@ impl Pool {
         self.domains = domains;
         self
     }
-}
-
-/// Letters, digits and hyphens, 1 to 63 (RFC 1123 section 2.1).
-fn is_label(label: &str) -> bool {
-    (1..=63).contains(&label.len())
-        && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        && !label.starts_with('-')
-        && !label.ends_with('-')
-}
-
-fn is_host_name(name: &str) -> bool {
-    name.len() <= 253 && name.split('.').all(is_label)
 }

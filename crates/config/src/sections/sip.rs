@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::IpNet;
+use crate::net::{Host, HostPort, IpNet};
 use crate::raw::Raw;
 use crate::reader::Reader;
 use crate::value::{Value, quoted, text_of};
@@ -19,6 +19,14 @@ pub struct Sip {
     /// `sip.tcp_internal` (`false`): the network of `sip.tcp_listen` carries passwords and texts in the clear, and
     /// that is accepted.
     pub tcp_internal: bool,
+    /// `sip.advertise` (not set): the host clients reach this server by, and the port of its TLS listener as they see it.
+    /// Set: the Contact of this server carries it, and clients must be able to resolve it. Not set: the Contact carries
+    /// the address the client connected to.
+    pub advertise: Option<HostPort>,
+    /// `sip.aliases` (`[]`): further names and addresses this server answers to in a Route or a Request-URI, such as a
+    /// balancer's, whatever the port beside them. `pool.fqdn`, `pool.domains`, `sip.advertise` and the address of the
+    /// connection need not be here.
+    pub aliases: Vec<Host>,
     /// `sip.proxy_protocol` (`off`): whether connections begin with a PROXY protocol version 2 header.
     pub proxy_protocol: ProxyProtocol,
     /// `sip.trusted_proxies` (`[]`): the balancers whose PROXY header is believed.
@@ -62,6 +70,8 @@ impl Sip {
             tls_listen: reader.get("sip.tls_listen", Some(SocketAddr::from(([127, 0, 0, 1], 5061)))),
             tcp_listen: reader.get("sip.tcp_listen", None),
             tcp_internal: reader.get("sip.tcp_internal", false),
+            advertise: reader.get("sip.advertise", None::<HostPort>),
+            aliases: reader.get("sip.aliases", Vec::new()),
             proxy_protocol: reader.get("sip.proxy_protocol", ProxyProtocol::Off),
             trusted_proxies: reader.get("sip.trusted_proxies", Vec::new()),
         };

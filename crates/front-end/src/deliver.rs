@@ -21,7 +21,16 @@ pub(crate) async fn deliver(
 ) -> Vec<Result<(), FailureReason>> {
     match deliver.targets.as_slice() {
         [one] => vec![to_target(service, deliver, one).await],
-        many => join_all(many.iter().map(|target| to_target(service, deliver, target))).await,
+        many => {
+            let all = many.iter().enumerate().map(|(place, target)| async move {
+                let outcome = to_target(service, deliver, target).await;
+                if let Some(progress) = &deliver.progress {
+                    progress.report(place, outcome);
+                }
+                outcome
+            });
+            join_all(all).await
+        }
     }
 }
 

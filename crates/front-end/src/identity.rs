@@ -1,7 +1,7 @@
 //! Who may say what: From against the connection's identity, Route and Request-URI against open relaying.
 
 use sip_types::header::typed::Route;
-use sip_types::{AddressOfRecord, Method, NameAddr, Request, StatusCode, Uri};
+use sip_types::{AddressOfRecord, Method, NameAddr, Request, SipStr, StatusCode, Uri};
 
 use crate::config::FrontEndConfig;
 use crate::counters::Refused;
@@ -55,6 +55,16 @@ impl OwnHosts<'_> {
         let local_name = host.eq_ignore_ascii_case("localhost") && self.local.ip().is_loopback();
         same_port && (local_name || uri.host_ip() == Some(self.local.ip()))
     }
+}
+
+/// What names one endpoint in a GRUU: the `gr` parameter (RFC 5627 section 3.1), or the `opaque` parameter of a
+/// Lync-family address. `None`: the URI is for the whole user.
+pub(crate) fn endpoint_mark(uri: &Uri) -> Option<SipStr> {
+    let params = uri.params();
+    if let Some(gr) = params.text("gr").filter(|gr| !gr.is_empty()) {
+        return Some(gr);
+    }
+    params.text("opaque").filter(|_| params.has("gruu"))
 }
 
 /// The identity a request claims: To of a REGISTER, From of anything else.
@@ -186,6 +196,21 @@ mod tests {
             assert_eq!(to(elsewhere), Err(StatusCode::FORBIDDEN), "{elsewhere}");
         }
         assert_eq!(to("tel:+15551234"), Err(StatusCode::UNSUPPORTED_URI_SCHEME));
+    }
+
+    #[test]
+    fn a_gruu_names_one_endpoint() {
+        let mark = |uri: &'static str| endpoint_mark(&Uri::parse(&SipStr::from_static(uri)).unwrap());
+        assert_eq!(
+            mark("sip:b@example.test;gr=urn:uuid:1").as_deref(),
+            Some("urn:uuid:1")
+        );
+        assert_eq!(
+            mark("sip:b@example.test;opaque=user:epid:xAA;gruu").as_deref(),
+            Some("user:epid:xAA")
+        );
+        assert_eq!(mark("sip:b@example.test;opaque=app:conf").as_deref(), None);
+        assert_eq!(mark("sip:b@example.test;gr").as_deref(), None);
     }
 
     #[test]

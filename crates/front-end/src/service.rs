@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use rpc::{
-    Deliver, EndpointAddress, Error, FailureReason, ImMcuClient, LegId, RegistrarClient, Ring, RingAnswer,
-    Signal, Target, Unregister, Which,
+    Binding, Deliver, EndpointAddress, EndpointId, Error, FailureReason, ImMcuClient, LegId, RegistrarClient,
+    Ring, RingAnswer, Signal, Target, Unregister, Which,
 };
 use sip_auth::digest::DigestCredentials;
 use sip_auth::nonce::{CheckedNonce, NonceKey, NonceScope, ReturnedOn};
@@ -18,7 +18,7 @@ use sip_auth::replay::ReplayWindow;
 use sip_auth::throttle::AddressThrottle;
 use sip_core::Received;
 use sip_transport::{CloseReason, Connection, Handler, RateLimit};
-use sip_types::{Message, ParseError};
+use sip_types::{AddressOfRecord, Message, ParseError, Request, SipStr, Uri};
 use tokio_util::task::TaskTracker;
 
 use crate::config::FrontEndConfig;
@@ -27,7 +27,7 @@ use crate::flow::{Flow, Registration};
 use crate::ids::Ids;
 use crate::leg::Leg;
 use crate::shards::Shards;
-use crate::{deliver, dispatch, method, ring, signal};
+use crate::{deliver, dispatch, identity, method, ring, signal};
 
 /// Nonces whose use is remembered: those of five minutes of sign-ins at the admitted rate.
 const REMEMBERED_NONCES: usize = 100_000;
@@ -166,6 +166,44 @@ impl FrontEndService {
                 tracing::warn!(%error, "a cancelled invitation was not passed on");
             }
         });
+    }
+
+    /// The endpoint a request outside a dialog is meant for, if its Request-URI is a GRUU.
+    ///
+    /// # Errors
+    /// [`FailureReason::Unavailable`] if that endpoint is not signed in (RFC 5627 section 5.3: 480), and failures of the
+    /// registrar.
+    pub(crate) async fn endpoint_meant(
+        &self,
+        user: &AddressOfRecord,
+        request: &Request,
+    ) -> Result<Option<EndpointId>, FailureReason> {
+        let Some(mark) = request
+            .parsed_uri()
+            .ok()
+            .and_then(|uri| identity::endpoint_mark(&uri))
+        else {
+            return Ok(None);
+        };
+        let location = self.registrar.lookup(user).await.map_err(|error| {
+            tracing::warn!(%error, "an endpoint address could not be looked up");
+            FailureReason::Overloaded
+        })?;
+        let location = location.ok_or(FailureReason::NoSuchUser)?;
+        let is_meant = |binding: &&Binding| {
+            let gruu = binding
+                .gruu
+                .as_ref()
+                .and_then(|gruu| Uri::parse(&SipStr::copy_from(gruu)).ok());
+            gruu.and_then(|gruu| identity::endpoint_mark(&gruu))
+                .is_some_and(|own| own == mark)
+        };
+        let binding = location
+            .bindings
+            .iter()
+            .find(is_meant)
+            .ok_or(FailureReason::Unavailable)?;
+        Ok(Some(binding.address.endpoint.clone()))
     }
 
     // === admission ===

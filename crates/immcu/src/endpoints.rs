@@ -13,6 +13,27 @@ impl Endpoints {
         Endpoints(bindings)
     }
 
+    /// Only this one of them may ring, when its own address was called.
+    pub(crate) fn only(self, endpoint: Option<&EndpointId>) -> Self {
+        match endpoint {
+            None => self,
+            Some(endpoint) => Endpoints(self.binding(endpoint).cloned().into_iter().collect()),
+        }
+    }
+
+    /// Only this one of them gets the message, when it was sent to its own address. Unless it holds the session already,
+    /// it gets it outside: a session would be offered to the whole user.
+    pub(crate) fn only_copy(self, endpoint: Option<&EndpointId>) -> Self {
+        let Some(endpoint) = endpoint else {
+            return self;
+        };
+        let outside = |binding: &Binding| Binding {
+            mode: ImMode::Page,
+            ..binding.clone()
+        };
+        Endpoints(self.binding(endpoint).map(outside).into_iter().collect())
+    }
+
     /// The address of one endpoint.
     pub(crate) fn find(&self, endpoint: &EndpointId) -> Option<&EndpointAddress> {
         self.binding(endpoint).map(|binding| &binding.address)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use sip_types::AddressOfRecord;
+use tokio::sync::mpsc;
 use topology::MemberId;
 
 use crate::{EndpointAddress, Error, FailureReason, InstantMessage, LegId, Signal};
@@ -39,6 +40,29 @@ pub struct Deliver {
     pub targets: Vec<Target>,
     /// An endpoint that has not answered after this has failed with [`FailureReason::Timeout`].
     pub patience: Duration,
+    /// Where the outcome of each target is reported as soon as it is known, when there are several: one that is slow does
+    /// not keep the news of the others back. The answer to the call repeats them all.
+    pub progress: Option<Progress>,
+}
+
+/// The outcome of one target of a [`Deliver`], by its place among the targets.
+pub type TargetOutcome = (usize, Result<(), FailureReason>);
+
+/// Where a front end reports outcomes one by one.
+#[derive(Clone, Debug)]
+pub struct Progress(mpsc::Sender<TargetOutcome>);
+
+impl Progress {
+    /// For a delivery to this many targets: the reports come out of the receiver.
+    pub fn channel(targets: usize) -> (Self, mpsc::Receiver<TargetOutcome>) {
+        let (sender, receiver) = mpsc::channel(targets.max(1));
+        (Progress(sender), receiver)
+    }
+
+    /// Reports one outcome. There is room for one report of each target; whoever asked may have stopped listening.
+    pub fn report(&self, target: usize, outcome: Result<(), FailureReason>) {
+        let _nobody_listens: Result<(), _> = self.0.try_send((target, outcome));
+    }
 }
 
 /// An invitation for one endpoint.

@@ -45,6 +45,8 @@ pub struct InstantMessage {
     pub from_endpoint: EndpointId,
     /// Recipient.
     pub to: AddressOfRecord,
+    /// The one endpoint of the recipient it is for, when it was sent to that endpoint's GRUU (RFC 5627).
+    pub to_endpoint: Option<EndpointId>,
     /// Text or receipt.
     pub kind: MessageKind,
     /// Type and body.
@@ -176,6 +178,8 @@ pub struct Open {
     pub from_endpoint: EndpointId,
     /// Callee.
     pub to: AddressOfRecord,
+    /// The one endpoint that may ring, when its GRUU was called (RFC 5627).
+    pub to_endpoint: Option<EndpointId>,
     /// First text carried in the invitation itself, to be delivered once: either the callee takes it from the
     /// invitation, or the caller sends it again as a message.
     pub first_text: Option<Arc<InstantMessage>>,

@@ -25,7 +25,9 @@ pub use endpoint::{
     ClientFamily, ConnectionId, ConversationKey, EndpointAddress, EndpointId, Epoch, ImMode, LegId, MessageId,
 };
 pub use error::{Error, ErrorCode};
-pub use front_end::{Deliver, FrontEnd, FrontEndClient, FrontEnds, Path, Ring, RingAnswer, Target};
+pub use front_end::{
+    Deliver, FrontEnd, FrontEndClient, FrontEnds, Path, Progress, Ring, RingAnswer, Target, TargetOutcome,
+};
 pub use immcu::{
     Content, FailureReason, ImMcu, ImMcuClient, InstantMessage, MessageKind, Open, Opened, Signal, Submit,
     Typing,

@@ -126,6 +126,7 @@ impl Echo {
             from_display: "Echo".to_owned(),
             from_endpoint: self.endpoint.clone(),
             to: message.from.clone(),
+            to_endpoint: None,
             kind: MessageKind::Text,
             content: Content {
                 content_type: SipStr::from(text::PLAIN),
@@ -220,6 +221,7 @@ mod tests {
             from_display: String::new(),
             from_endpoint: EndpointId::new("a"),
             to: aor("echo@example.test"),
+            to_endpoint: None,
             kind,
             content: Content {
                 content_type: SipStr::from(content_type),
@@ -242,6 +244,7 @@ mod tests {
                 path: Path::Page,
             }],
             patience: PATIENCE,
+            progress: None,
         }
     }
 

@@ -71,17 +71,25 @@ fn initial(incoming: Incoming, callee: AddressOfRecord) {
     let leg = Leg::answering(id, &incoming.flow, callee.clone(), &incoming.request);
     incoming.service.legs.insert(id, Arc::clone(&leg));
     incoming.flow.add_invite(incoming.key.clone(), Arc::clone(&leg));
-    let open = Open {
+    let mut open = Open {
         leg: leg.id,
         from: incoming.who.aor.clone(),
         from_display: incoming.who.display_name.clone(),
         from_endpoint: incoming.flow.endpoint(),
         to: callee,
+        to_endpoint: None,
         first_text,
         patience: incoming.service.config.ring_time,
     };
     let service = Arc::clone(&incoming.service);
     service.spawn_in_order(async move {
+        match incoming.service.endpoint_meant(&open.to, &incoming.request).await {
+            Ok(endpoint) => open.to_endpoint = endpoint,
+            Err(reason) => {
+                incoming.service.forget(&leg);
+                return incoming.answer_failure(reason);
+            }
+        }
         let decision = incoming.service.immcu.open(open).await;
         match decision {
             Ok(Ok(opened)) => establish(&incoming, &leg, accepted(&incoming, sdp, opened.first_text_taken)),

@@ -81,6 +81,7 @@ pub(crate) fn instant_message(
         from_display: incoming.who.display_name.clone(),
         from_endpoint,
         to,
+        to_endpoint: None,
         kind,
         content,
         imdn_id,
@@ -96,14 +97,24 @@ fn submit(
     content: rpc::Content,
     imdn_id: Option<sip_types::SipStr>,
 ) {
-    let message = instant_message(&incoming, to, kind, content, imdn_id);
-    let submit = Submit {
-        message: Arc::new(message),
-        leg: leg.map(|leg| leg.id),
-        patience: incoming.service.config.delivery_time,
-    };
+    let mut message = instant_message(&incoming, to, kind, content, imdn_id);
     let service = Arc::clone(&incoming.service);
     service.spawn_in_order(async move {
+        if leg.is_none() {
+            match incoming
+                .service
+                .endpoint_meant(&message.to, &incoming.request)
+                .await
+            {
+                Ok(endpoint) => message.to_endpoint = endpoint,
+                Err(reason) => return incoming.answer_failure(reason),
+            }
+        }
+        let submit = Submit {
+            message: Arc::new(message),
+            leg: leg.map(|leg| leg.id),
+            patience: incoming.service.config.delivery_time,
+        };
         match incoming.service.immcu.submit(submit).await {
             Ok(Ok(())) => incoming.answer(StatusCode::OK),
             // A receipt about a text that asked for none: linphone 5.1 sends one for every text and repeats it until it

@@ -233,9 +233,22 @@ impl Attempt {
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
-        self.challenge(false);
+        if self.flow.count_failed_proof() < PROOFS_BORNE {
+            return self.challenge(false);
+        }
+        // The same for a wrong password, an unknown user and a disabled one. baresip 1.0 answers every 401 with the same
+        // wrong proof, sixteen times, before it tells its user.
+        let response = self
+            .request
+            .reply(StatusCode::FORBIDDEN)
+            .to_tag(&self.service.ids.tag())
+            .build();
+        self.flow.respond(&self.service, &self.key, response);
     }
 }
+
+/// Failed proofs on one connection after which the answer is final.
+const PROOFS_BORNE: u32 = 3;
 
 const REPLAYED: Refusal = Refusal {
     reason: "replayed",

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use rpc::{Deliver, FailureReason, LegId, Path, Target};
+use rpc::{Deliver, FailureReason, LegId, Path, Target, TargetOutcome};
 use smallvec::{SmallVec, smallvec};
 use topology::MemberId;
 
@@ -39,7 +39,8 @@ pub(super) type Slots = SmallVec<[Slot; 2]>;
 pub(super) struct Delivery {
     pub(super) item: ItemId,
     member: MemberId,
-    slots: Slots,
+    /// In the order of the call's targets; one whose outcome is known is taken out.
+    slots: SmallVec<[Option<Slot>; 2]>,
     /// How often the front end could not be reached.
     retries: usize,
     since: Instant,
@@ -48,7 +49,10 @@ pub(super) struct Delivery {
 #[cfg(test)]
 impl Delivery {
     pub(super) fn endpoints(&self) -> impl Iterator<Item = rpc::EndpointId> + '_ {
-        self.slots.iter().map(|slot| slot.target.address.endpoint.clone())
+        self.slots
+            .iter()
+            .flatten()
+            .map(|slot| slot.target.address.endpoint.clone())
     }
 }
 
@@ -60,7 +64,7 @@ impl Conversation {
         let delivery = Delivery {
             item: id,
             member,
-            slots,
+            slots: slots.into_iter().map(Some).collect(),
             retries: 0,
             since: turn.now,
         };
@@ -68,7 +72,8 @@ impl Conversation {
     }
 
     /// Calls the front end, under a new ticket.
-    fn send(&mut self, delivery: Delivery, turn: &mut Turn<'_>) {
+    fn send(&mut self, mut delivery: Delivery, turn: &mut Turn<'_>) {
+        delivery.slots.retain(|slot| slot.is_some());
         let ticket = self.new_ticket();
         if let Some(item) = self.items.get(&delivery.item) {
             turn.call(Call::Deliver {
@@ -76,12 +81,35 @@ impl Conversation {
                 member: delivery.member.clone(),
                 deliver: Deliver {
                     message: item.message.clone(),
-                    targets: delivery.slots.iter().map(|slot| slot.target.clone()).collect(),
+                    targets: delivery
+                        .slots
+                        .iter()
+                        .flatten()
+                        .map(|slot| slot.target.clone())
+                        .collect(),
                     patience: item.deadline.saturating_duration_since(turn.now),
+                    progress: None,
                 },
             });
         }
         self.deliveries.insert(ticket, delivery);
+    }
+
+    /// What a front end said about one target before it knew about all of them.
+    pub(crate) fn target_delivered(
+        &mut self,
+        ticket: Ticket,
+        (target, outcome): TargetOutcome,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(delivery) = self.deliveries.get_mut(&ticket) else {
+            return;
+        };
+        let item = delivery.item;
+        if let Some(slot) = delivery.slots.get_mut(target).and_then(Option::take) {
+            self.slot_answered(item, slot, outcome, turn);
+        }
+        self.pump(turn);
     }
 
     /// What a front end said to a [`Call::Deliver`].
@@ -95,7 +123,9 @@ impl Conversation {
                 for slot in delivery.slots {
                     // A front end that forgets a target has a defect; the message is not accepted there.
                     let outcome = outcomes.next().unwrap_or(Err(FailureReason::Internal));
-                    self.slot_answered(delivery.item, slot, outcome, turn);
+                    if let Some(slot) = slot {
+                        self.slot_answered(delivery.item, slot, outcome, turn);
+                    }
                 }
             }
             Err(CallError::Unreachable) => self.retry_delivery(delivery, turn),
@@ -126,7 +156,7 @@ impl Conversation {
     }
 
     fn delivery_failed(&mut self, delivery: Delivery, reason: FailureReason, turn: &mut Turn<'_>) {
-        for slot in delivery.slots {
+        for slot in delivery.slots.into_iter().flatten() {
             self.slot_failed(delivery.item, slot, reason, turn);
         }
     }
@@ -174,7 +204,7 @@ impl Conversation {
         let delivery = Delivery {
             item: id,
             member: slot.target.address.member.clone(),
-            slots: smallvec![slot],
+            slots: smallvec![Some(slot)],
             retries: 0,
             since: turn.now,
         };
@@ -190,7 +220,7 @@ impl Conversation {
         let Some(mut delivery) = self.deliveries.remove(&ticket) else {
             return;
         };
-        let Some(mut slot) = delivery.slots.pop() else {
+        let Some(mut slot) = delivery.slots.pop().flatten() else {
             return;
         };
         if self.items.get(&delivery.item).is_none_or(|item| item.overdue) {
@@ -201,7 +231,7 @@ impl Conversation {
                 slot.target.address = newest.clone();
                 self.refresh_leg(&slot);
                 delivery.member = newest.member.clone();
-                delivery.slots.push(slot);
+                delivery.slots.push(Some(slot));
                 self.send(delivery, turn);
             }
             _ => self.slot_failed(delivery.item, slot, FailureReason::NotOwner, turn),

@@ -88,6 +88,14 @@ pub(crate) struct Item {
 }
 
 impl Item {
+    /// Whether the message may go to this endpoint: it is for all of them, or for this one.
+    pub(crate) fn is_for(&self, endpoint: &EndpointId) -> bool {
+        self.message
+            .to_endpoint
+            .as_ref()
+            .is_none_or(|only| only == endpoint)
+    }
+
     /// Whether a copy outside any session went, or will go, to this endpoint.
     pub(crate) fn is_copied_to(&self, endpoint: &EndpointId) -> bool {
         self.endpoints.mode(endpoint) == Some(ImMode::Page) && self.skipped.as_ref() != Some(endpoint)

@@ -226,7 +226,12 @@ impl Conversation {
                 break;
             }
             let except = self.except(&item.message.from_endpoint);
-            if !reachable(&item.endpoints, except) && self.party(item.to).leg.is_none() {
+            let has_leg = self
+                .party(item.to)
+                .leg
+                .as_ref()
+                .is_some_and(|leg| item.is_for(&leg.address.endpoint));
+            if !reachable(&item.endpoints, except) && !has_leg {
                 self.refuse(id, FailureReason::Unavailable, turn);
             } else if item.mode == ArchiveMode::Off {
                 self.intake.pop_front();
@@ -262,13 +267,21 @@ impl Conversation {
         let except = is_self.then_some(&item.message.from_endpoint);
         item.stage = Stage::Flowing;
 
-        let session =
-            party.leg.is_some() || party.ringing.is_some() || item.endpoints.has(ImMode::Session, except);
+        let in_leg = party
+            .leg
+            .as_ref()
+            .is_some_and(|leg| item.is_for(&leg.address.endpoint));
+        let may_ring = item.message.to_endpoint.is_none() && party.ringing.is_some();
+        let session = in_leg || may_ring || item.endpoints.has(ImMode::Session, except);
         if session {
             item.undecided += 1;
             party.session.push(id);
         }
-        let holder = party.leg.as_ref().map(|leg| &leg.address.endpoint);
+        let holder = party
+            .leg
+            .as_ref()
+            .map(|leg| &leg.address.endpoint)
+            .filter(|_| in_leg);
         for address in item.endpoints.of_mode(ImMode::Page, except) {
             if holder == Some(&address.endpoint) {
                 item.skipped = Some(address.endpoint.clone());

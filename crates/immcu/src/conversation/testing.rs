@@ -68,6 +68,7 @@ pub(crate) fn text(from: &str, to: &str, id: &str) -> Arc<InstantMessage> {
         from_display: user.to_owned(),
         from_endpoint: EndpointId::new(endpoint),
         to: aor(to),
+        to_endpoint: None,
         kind: MessageKind::Text,
         content: Content {
             content_type: SipStr::from_static("text/plain"),
@@ -334,6 +335,7 @@ impl Script {
             from_display: user.to_owned(),
             from_endpoint: EndpointId::new(endpoint),
             to: aor(to),
+            to_endpoint: None,
             first_text: first_text.cloned(),
             patience: PATIENCE,
         };

@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use rpc::{
-    ConversationKey, Deliver, Error, ErrorCode, FailureReason, FrontEndClient, LegId, MessageId, Ring,
-    RingAnswer,
+    ConversationKey, Deliver, Error, ErrorCode, FailureReason, FrontEndClient, LegId, MessageId, Progress,
+    Ring, RingAnswer,
 };
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
@@ -112,7 +112,7 @@ impl Inner {
         }
     }
 
-    async fn execute(&self, key: &ConversationKey, call: Call) -> Option<Input> {
+    async fn execute(self: &Arc<Self>, key: &ConversationKey, call: Call) -> Option<Input> {
         Some(match call {
             Call::Prepare {
                 item,
@@ -136,6 +136,14 @@ impl Inner {
                 };
                 Input::Appended(subject, id, self.append(record).await)
             }
+            Call::Deliver {
+                ticket,
+                member,
+                deliver,
+            } if deliver.targets.len() > 1 => Input::Delivered(
+                ticket,
+                self.deliver_to_several(key, ticket, &member, deliver).await,
+            ),
             Call::Deliver {
                 ticket,
                 member,
@@ -178,6 +186,32 @@ impl Inner {
         match tokio::time::timeout(patience, front_end.deliver(deliver)).await {
             Ok(result) => result.map_err(|error| call_error(&error)),
             Err(_) => Err(CallError::Failed),
+        }
+    }
+
+    /// Delivers to several endpoints of one front end, and feeds each outcome as soon as it is known.
+    async fn deliver_to_several(
+        self: &Arc<Self>,
+        key: &ConversationKey,
+        ticket: Ticket,
+        member: &MemberId,
+        mut deliver: Deliver,
+    ) -> Delivered {
+        let (progress, mut reports) = Progress::channel(deliver.targets.len());
+        deliver.progress = Some(progress);
+        let mut delivered = std::pin::pin!(self.deliver(member, deliver));
+        loop {
+            let report = tokio::select! {
+                biased;
+                delivered = &mut delivered => return delivered,
+                Some(report) = reports.recv() => report,
+            };
+            let effects = self.shards.feed(key, super::now(), |conversation, turn| {
+                conversation.target_delivered(ticket, report, turn);
+            });
+            if let Some(call) = self.carry_out(key, effects) {
+                self.spawn_run(key, call);
+            }
         }
     }
 

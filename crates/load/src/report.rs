@@ -16,6 +16,9 @@ pub(crate) struct Report {
     pub unit: &'static str,
     /// Signed-in users.
     pub users: usize,
+    /// How the users were signed in before the measurement; absent if that is what was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub setup: Option<Setup>,
     /// Seconds measured.
     pub seconds: f64,
     /// How many were done in that time.
@@ -34,6 +37,17 @@ pub(crate) struct Report {
     /// The same bytes through a relay that does no protocol work.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub floor: Option<Box<Report>>,
+}
+
+/// Signing in all users, at the pace of the command line.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Setup {
+    /// Seconds from the first to the last.
+    pub seconds: f64,
+    /// Sign-ins per second.
+    pub rate: f64,
+    /// How long each took.
+    pub latency: Latency,
 }
 
 /// How long something took, in milliseconds.
@@ -65,6 +79,19 @@ impl Latency {
     }
 }
 
+impl Latency {
+    fn text(&self) -> String {
+        let Self {
+            of,
+            count,
+            p50_ms,
+            p99_ms,
+            max_ms,
+        } = self;
+        format!("  {of:<16} p50 {p50_ms:8.2} ms   p99 {p99_ms:8.2} ms   max {max_ms:8.2} ms   ({count})")
+    }
+}
+
 impl Report {
     /// Prints to the standard output.
     pub(crate) fn print(&self, output: Output) {
@@ -87,21 +114,20 @@ impl Report {
             rate,
             ..
         } = self;
-        let mut lines = vec![format!(
-            "{mode}: {users} users, {done} {unit} in {seconds:.1} s = {rate:.1}/s"
-        )];
-        for Latency {
-            of,
-            count,
-            p50_ms,
-            p99_ms,
-            max_ms,
-        } in &self.latencies
+        let mut lines = vec![match mode {
+            &"idle" => format!("{mode}: {users} users held for {seconds:.1} s"),
+            _ => format!("{mode}: {users} users, {done} {unit} in {seconds:.1} s = {rate:.1}/s"),
+        }];
+        if let Some(Setup {
+            seconds,
+            rate,
+            latency,
+        }) = &self.setup
         {
-            lines.push(format!(
-                "  {of:<16} p50 {p50_ms:8.2} ms   p99 {p99_ms:8.2} ms   max {max_ms:8.2} ms   ({count})"
-            ));
+            lines.push(format!("  signed in within {seconds:.1} s = {rate:.1}/s"));
+            lines.push(latency.text());
         }
+        lines.extend(self.latencies.iter().map(Latency::text));
         for used in &self.processes {
             lines.push(format!(
                 "  {} ({}): {:.1} us CPU each (user {:.1}, system {:.1}), {:.0} % of a core; \
@@ -140,6 +166,7 @@ mod tests {
             mode: "page",
             unit: "messages",
             users: 2,
+            setup: None,
             seconds: 1.0,
             done: 1,
             rate: 1.0,

@@ -3,7 +3,7 @@
 use crate::args::Args;
 use crate::histogram::Histogram;
 use crate::process::{self, Usage};
-use crate::report::{Latency, Report};
+use crate::report::{Latency, Report, Setup};
 use anyhow::{Context, Result};
 use parking_lot::Mutex;
 use rustls::ClientConfig;
@@ -32,6 +32,9 @@ pub(crate) struct Run {
     pub ping: Duration,
     /// How long a unit of work took.
     pub unit: Histogram,
+    /// How long the sign-ins took that prepare a load, and all of them together.
+    pub setup: Histogram,
+    pub setup_time: Mutex<Duration>,
     /// How long a part of it took, where there are parts.
     pub part: Histogram,
     target: Target,
@@ -76,6 +79,8 @@ impl Run {
             password: args.password.clone(),
             ping: args.ping,
             unit: Histogram::default(),
+            setup: Histogram::default(),
+            setup_time: Mutex::default(),
             part: Histogram::default(),
             target: Target {
                 address: args.server,
@@ -152,6 +157,16 @@ impl Run {
         }
     }
 
+    fn setup_report(&self) -> Option<Setup> {
+        let latency = Latency::of("sign-in", &self.setup);
+        let seconds = self.setup_time.lock().as_secs_f64();
+        (latency.count > 0).then(|| Setup {
+            seconds,
+            rate: latency.count as f64 / seconds.max(1e-9),
+            latency,
+        })
+    }
+
     /// All errors until now.
     pub(crate) fn errors_in_words(&self) -> String {
         self.errors
@@ -196,6 +211,7 @@ impl Run {
             mode: window.mode,
             unit: window.unit,
             users: window.connections,
+            setup: self.setup_report(),
             seconds,
             done,
             rate: done as f64 / seconds,

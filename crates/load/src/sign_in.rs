@@ -39,7 +39,8 @@ pub(crate) async fn sign_in(run: &Arc<Run>, endpoint: &Arc<Endpoint>, target: Ta
 /// Nobody could sign in.
 pub(crate) async fn sign_in_all(args: &Args, run: &Arc<Run>, registers: bool) -> Result<Vec<Arc<Endpoint>>> {
     let limit = Arc::new(Semaphore::new(args.sign_in_concurrency.max(1)));
-    let mut pacing = Pacing::new(args.sign_in_rate, Instant::now());
+    let begun = Instant::now();
+    let mut pacing = Pacing::new(args.sign_in_rate, begun);
     let mut tasks = JoinSet::new();
     for index in 0..args.users {
         pacing.turn().await;
@@ -47,12 +48,17 @@ pub(crate) async fn sign_in_all(args: &Args, run: &Arc<Run>, registers: bool) ->
         let run = Arc::clone(run);
         let endpoint = Endpoint::new(index, &args.user_prefix, registers, &run);
         tasks.spawn(async move {
+            let since = Instant::now();
             let outcome = sign_in(&run, &endpoint, run.target(index)).await;
             drop(place);
+            if outcome.is_ok() && registers {
+                run.setup.record(since.elapsed());
+            }
             outcome.map(|()| endpoint).map_err(|error| run.error(error)).ok()
         });
     }
     let mut endpoints: Vec<Arc<Endpoint>> = tasks.join_all().await.into_iter().flatten().collect();
+    *run.setup_time.lock() = begun.elapsed();
     endpoints.sort_by_key(|endpoint| endpoint.index());
     ensure!(
         !endpoints.is_empty(),

@@ -82,6 +82,7 @@ fn done(report: &Value) -> u64 {
 fn idle_endpoints_are_held() {
     let report = Switchboard::start().load("--users 20 idle --hold 0.2");
     assert_eq!(done(&report), 20);
+    assert_eq!(report["setup"]["latency"]["count"], 20);
     assert!(report["processes"][0]["resident_each"].as_f64().unwrap() > 0.0);
 }
 

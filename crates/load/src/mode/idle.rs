@@ -30,7 +30,6 @@ pub(crate) async fn run(args: &Args, idle: &Idle) -> Result<Report> {
     };
     let mut report = run.measure(&watched, window).await?;
     report.done = endpoints.len() as u64;
-    report.rate = report.done as f64 / report.seconds;
     end(&run, &endpoints).await;
     Ok(report)
 }

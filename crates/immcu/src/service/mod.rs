@@ -4,6 +4,9 @@ mod prepare;
 mod run;
 mod shards;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;

@@ -309,4 +309,9 @@ impl Legs {
             _ => true,
         });
     }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
 }

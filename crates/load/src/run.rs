@@ -32,8 +32,9 @@ pub(crate) struct Run {
     pub ping: Duration,
     /// How long a unit of work took.
     pub unit: Histogram,
-    /// How long the sign-ins took that prepare a load, and all of them together.
+    /// How long each of the sign-ins took that prepare a load.
     pub setup: Histogram,
+    /// How long all of them took together.
     pub setup_time: Mutex<Duration>,
     /// How long a part of it took, where there are parts.
     pub part: Histogram,

@@ -181,3 +181,41 @@ async fn refusals_are_counted() -> Result<()> {
     amy.flow.closed().await?;
     pool.metric_reaches("portico_limit_hits_total", &[], 1.0).await
 }
+
+/// Behind a balancer the client's address comes in a PROXY header (version 2), and only from the balancer.
+#[tokio::test]
+async fn a_proxy_header_is_required_where_the_operator_says_so() -> Result<()> {
+    let settings = Options::default().set("PORTICO_SIP__PROXY_PROTOCOL", "required");
+    let pool = Sandbox::with(settings.set("PORTICO_SIP__TRUSTED_PROXIES", "127.0.0.1/32")).await?;
+    let amy = pool.create("amy").await?;
+
+    let mut without = Puppet::new(Flow::tcp(pool.tcp()?).await?, amy.clone(), Dialect::Simple)?;
+    let register = without.register();
+    without.flow.send(register.bytes()).await?;
+    ensure!(
+        without.flow.closed().await?.is_empty(),
+        "a connection without the header was served"
+    );
+
+    let mut with = Puppet::new(Flow::tcp(pool.tcp()?).await?, amy, Dialect::Simple)?;
+    with.flow.send(proxy_header([192, 0, 2, 55], 4444)).await?;
+    let register = with.register();
+    let answer = with.call(register).await?;
+    status(&answer, 401)?;
+    let via = answer.require("Via")?;
+    ensure!(
+        via.contains("received=192.0.2.55") && via.contains("rport=4444"),
+        "Via: {via}"
+    );
+    Ok(())
+}
+
+/// The binary header of the PROXY protocol: TCP over IPv4 from `source` to this machine.
+fn proxy_header(source: [u8; 4], port: u16) -> Vec<u8> {
+    let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
+    header.extend(source);
+    header.extend([127, 0, 0, 1]);
+    header.extend(port.to_be_bytes());
+    header.extend(5061u16.to_be_bytes());
+    header
+}

@@ -181,3 +181,17 @@ async fn stray_responses_and_acks_are_ignored() -> Result<()> {
     amy.send(&ack).await?;
     amy.nothing_else().await
 }
+
+/// RFC 3581 section 4: a client that asks with `rport` learns where its request came from.
+#[tokio::test]
+async fn via_tells_a_client_where_it_comes_from() -> Result<()> {
+    let (_pool, mut amy) = one().await?;
+    let local = amy.flow.local();
+    let options = amy.request("OPTIONS", "sip:example.test");
+    let via = "SIP/2.0/TLS behind-nat.test:5061;branch=z9hG4bKnat;rport";
+    let answer = amy.call(options.set("Via", via)).await?;
+    let via = answer.require("Via")?;
+    ensure!(via.contains(&format!("rport={}", local.port())), "Via: {via}");
+    ensure!(via.contains(&format!("received={}", local.ip())), "Via: {via}");
+    Ok(())
+}

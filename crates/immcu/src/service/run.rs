@@ -31,18 +31,26 @@ enum Input {
     OpenPrepared(LegId, Result<PreparedOpen, FailureReason>),
     Appended(Subject, MessageId, Appended),
     Delivered(Ticket, Delivered),
-    Rung(Side, LegId, Rung),
+    Rung(Side, MemberId, LegId, Rung),
     Located(Purpose, Endpoints),
 }
 
 impl Input {
+    /// The leg this made at a front end, which has to be ended if nobody wants it.
+    fn answered_leg(&self) -> Option<(MemberId, LegId)> {
+        match self {
+            Input::Rung(_, member, leg, Ok(Ok(_))) => Some((member.clone(), *leg)),
+            _ => None,
+        }
+    }
+
     fn feed(self, conversation: &mut Conversation, turn: &mut Turn<'_>) {
         match self {
             Input::Prepared(item, result) => conversation.prepared(item, result, turn),
             Input::OpenPrepared(leg, result) => conversation.open_prepared(leg, result, turn),
             Input::Appended(subject, id, appended) => conversation.appended(subject, &id, appended, turn),
             Input::Delivered(ticket, delivered) => conversation.delivered(ticket, delivered, turn),
-            Input::Rung(side, leg, rung) => conversation.rung(side, leg, rung, turn),
+            Input::Rung(side, _, leg, rung) => conversation.rung(side, leg, rung, turn),
             Input::Located(purpose, endpoints) => conversation.located(purpose, &endpoints, turn),
         }
     }
@@ -90,10 +98,22 @@ impl Inner {
             let Some(input) = self.execute(&key, call).await else {
                 return;
             };
+            let answered = input.answered_leg();
             let effects = self.shards.feed(&key, super::now(), |conversation, turn| {
                 input.feed(conversation, turn);
             });
             next = self.carry_out(&key, effects);
+            if let Some((member, leg)) = answered {
+                self.end_if_unwanted(member, leg);
+            }
+        }
+    }
+
+    /// An endpoint answered in the same moment in which another one took the session: nobody told it to stop in time, so
+    /// it is told now.
+    fn end_if_unwanted(self: &Arc<Self>, member: MemberId, leg: LegId) {
+        if self.shards.legs().conversation(leg).is_none() {
+            self.spawn_tell(member, Tell::EndLeg(leg));
         }
     }
 
@@ -151,7 +171,8 @@ impl Inner {
             } => Input::Delivered(ticket, self.deliver(&member, deliver).await),
             Call::Ring { side, member, ring } => {
                 let leg = ring.leg;
-                Input::Rung(side, leg, self.ring(&member, ring).await?)
+                let rung = self.ring(&member, ring).await?;
+                Input::Rung(side, member, leg, rung)
             }
             Call::Locate { purpose, aor } => {
                 let endpoints = match &purpose {

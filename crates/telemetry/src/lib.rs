@@ -22,7 +22,7 @@ mod user_tag;
 
 pub use histogram::{Histogram, HistogramSnapshot, LATENCY_BUCKETS};
 pub use log_budget::{LogBudget, suppressed_lines};
-pub use logging::{InitError, LogFormat, init_logging, log_panics};
+pub use logging::{InitError, LogFilter, LogFormat, init_logging, log_panics};
 pub use names::Metric;
 pub use page::Page;
 pub use process::collect_process;

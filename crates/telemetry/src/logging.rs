@@ -4,9 +4,11 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::fmt::layer;
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 /// What a log line looks like.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -78,30 +80,56 @@ fn parse_filter(filter: &str) -> Result<EnvFilter, InitError> {
         })
 }
 
-/// Starts logging for the whole process. `filter` is a level or a list of `target=level`, as in `telemetry.log`.
+/// Starts logging for the whole process. `filter` is a level or a list of `target=level`, as in `telemetry.log`; the value
+/// returned changes it later.
 ///
 /// # Errors
 /// A filter that cannot be read; a second call in one process.
-pub fn init_logging(format: LogFormat, filter: &str) -> Result<(), InitError> {
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(parse_filter(filter)?)
-        .with_span_events(FmtSpan::NONE);
+pub fn init_logging(format: LogFormat, filter: &str) -> Result<LogFilter, InitError> {
+    let (filter, handle) = reload::Layer::new(parse_filter(filter)?);
+    let registry = tracing_subscriber::registry().with(filter);
+    let lines = layer().with_span_events(FmtSpan::NONE);
     let installed = match format {
-        LogFormat::Text => builder
-            .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
-            .with_writer(io::stderr)
-            .finish()
+        LogFormat::Text => registry
+            .with(
+                lines
+                    .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+                    .with_writer(io::stderr),
+            )
             .try_init(),
-        LogFormat::Json => builder
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(false)
-            .with_writer(io::stdout)
-            .finish()
+        LogFormat::Json => registry
+            .with(
+                lines
+                    .json()
+                    .flatten_event(true)
+                    .with_current_span(false)
+                    .with_span_list(false)
+                    .with_writer(io::stdout),
+            )
             .try_init(),
     };
-    installed.map_err(|_| InitError::Twice)
+    installed
+        .map(|()| LogFilter(handle))
+        .map_err(|_| InitError::Twice)
+}
+
+/// Changes what is logged while the process runs.
+#[derive(Debug)]
+pub struct LogFilter(reload::Handle<EnvFilter, Registry>);
+
+impl LogFilter {
+    /// Puts another filter in the place of the present one.
+    ///
+    /// # Errors
+    /// [`InitError::Filter`] if it cannot be read: the present one stays.
+    pub fn set(&self, filter: &str) -> Result<(), InitError> {
+        self.0
+            .reload(parse_filter(filter)?)
+            .map_err(|problem| InitError::Filter {
+                filter: filter.to_owned(),
+                problem: problem.to_string(),
+            })
+    }
 }
 
 /// Writes panics as log lines at error level: a panic of a task is a defect of ours, and must not be seen only by
@@ -125,6 +153,24 @@ mod tests {
         let error = parse_filter("sip_transport=loud").unwrap_err();
         assert!(error.to_string().contains("sip_transport=loud"), "{error}");
         assert!(parse_filter("info,sip_transport=debug").is_ok());
+    }
+
+    #[test]
+    fn the_filter_can_be_changed_while_the_process_runs() {
+        // One process has one logger: this is the only test that starts it.
+        let filter = init_logging(LogFormat::Text, "info").unwrap();
+        assert!(!tracing::enabled!(tracing::Level::DEBUG));
+        filter.set("debug").unwrap();
+        assert!(tracing::enabled!(tracing::Level::DEBUG));
+        assert!(filter.set("loud=maybe").is_err());
+        assert!(
+            tracing::enabled!(tracing::Level::DEBUG),
+            "a filter that is none changes nothing"
+        );
+        assert!(matches!(
+            init_logging(LogFormat::Text, "info"),
+            Err(InitError::Twice)
+        ));
     }
 
     #[test]

@@ -4,8 +4,10 @@ mod config;
 mod demo;
 mod healthcheck;
 mod migrate;
+mod reload;
 mod run;
 mod say;
+mod version;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,14 +20,20 @@ use topology::Role;
 #[derive(Parser, Debug)]
 #[command(
     name = "portico",
-    version,
-    propagate_version = true,
+    disable_version_flag = true,
+    subcommand_required = false,
     arg_required_else_help = true
 )]
 #[command(after_help = "A first try: `portico demo`. A server: `portico run --config FILE --data-dir DIR`.")]
 pub struct Arguments {
+    /// Show the version and end
+    #[arg(short = 'V', long, global = true)]
+    version: bool,
+    /// With --version: as JSON, with what was built
+    #[arg(long, requires = "version")]
+    json: bool,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 /// What to do.
@@ -92,13 +100,22 @@ pub struct RunArguments {
 pub struct DemoArguments {
     #[command(flatten)]
     place: Place,
+    /// Allow addresses other machines can reach
+    #[arg(long)]
+    expose: bool,
+    /// Add this to every port
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    port_offset: u16,
     #[command(flatten)]
     logs: Logs,
 }
 
 /// Runs the program.
 pub fn main(arguments: Arguments) -> ExitCode {
-    match arguments.command {
+    let Some(command) = arguments.command.filter(|_| !arguments.version) else {
+        return version::run(arguments.json);
+    };
+    match command {
         Command::Run(arguments) if arguments.list_roles => run::list_roles(),
         Command::Run(arguments) => run::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
@@ -128,6 +145,13 @@ impl Place {
 /// The validated configuration, or the exit code after saying what is wrong with it.
 fn validated(layers: ::config::Layers) -> Result<::config::Config, ExitCode> {
     layers.load().map_err(|problems| refuse(&problems))
+}
+
+/// The same with where each value comes from.
+fn validated_with_origins(
+    layers: ::config::Layers,
+) -> Result<(::config::Config, Vec<::config::Setting>), ExitCode> {
+    layers.load_with_origins().map_err(|problems| refuse(&problems))
 }
 
 /// Says what is wrong with a configuration.

@@ -2,12 +2,13 @@
 
 use std::process::ExitCode;
 
-use config::Config;
+use config::{Config, Layers, Setting};
 use server::{Options, Running, Signal, Signals, StartError};
-use telemetry::LogFormat;
+use telemetry::{LogFilter, LogFormat};
 use topology::Role;
 
-use super::{RunArguments, fail, runtime, say, validated};
+use super::reload::Reload;
+use super::{RunArguments, fail, runtime, say, validated_with_origins};
 use crate::out;
 
 pub(super) fn list_roles() -> ExitCode {
@@ -20,43 +21,69 @@ pub(super) fn list_roles() -> ExitCode {
 }
 
 pub(super) fn run(arguments: &RunArguments) -> ExitCode {
-    let config = match validated(arguments.place.layers()) {
-        Ok(config) => config,
+    let place = arguments.place.clone();
+    let layers = Box::new(move || place.layers());
+    let (config, settings) = match validated_with_origins(layers()) {
+        Ok(read) => read,
         Err(code) => return code,
     };
     let options = Options {
         roles: arguments.roles.clone(),
         demo: false,
     };
-    serve(config, options, arguments.logs.log_format)
+    serve(Start {
+        config,
+        settings,
+        layers,
+        options,
+        format: arguments.logs.log_format,
+    })
+}
+
+/// What a command starts with.
+pub(super) struct Start {
+    pub(super) config: Config,
+    pub(super) settings: Vec<Setting>,
+    /// Where the configuration came from, for a reload.
+    pub(super) layers: Box<dyn Fn() -> Layers>,
+    pub(super) options: Options,
+    pub(super) format: LogFormat,
 }
 
 /// Serves and says so; the same for `run` and `demo`.
-pub(super) fn serve(config: Config, options: Options, format: LogFormat) -> ExitCode {
-    if let Err(error) = telemetry::init_logging(format, &config.telemetry.log) {
-        return fail(&error);
-    }
+pub(super) fn serve(start: Start) -> ExitCode {
+    let log = match telemetry::init_logging(start.format, &start.config.telemetry.log) {
+        Ok(log) => log,
+        Err(error) => return fail(&error),
+    };
     telemetry::log_panics();
     raise_file_limit();
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
-    match runtime.block_on(until_stopped(config, options, format)) {
+    let demo = start.options.demo;
+    match runtime.block_on(until_stopped(start, log)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("portico: {}", say::start_error(&error));
+            eprintln!("portico: {}", say::start_error(&error, demo));
             ExitCode::FAILURE
         }
     }
 }
 
-async fn until_stopped(config: Config, options: Options, format: LogFormat) -> Result<(), StartError> {
+async fn until_stopped(start: Start, log: LogFilter) -> Result<(), StartError> {
     // Before the start: a signal that comes meanwhile is obeyed afterwards instead of killing half a server.
     let mut signals = Signals::install()?;
-    let running = server::serve(config.clone(), options).await?;
-    announce(&config, &running, format);
+    let running = server::serve(start.config.clone(), start.options).await?;
+    announce(&start.config, &running, start.format);
+    let mut reload = Reload {
+        layers: start.layers,
+        settings: start.settings,
+        log,
+    };
     while signals.next().await == Signal::Reload {
+        reload.run();
         running.reload();
     }
     // A second request to stop does not wait.

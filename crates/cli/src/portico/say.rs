@@ -144,15 +144,21 @@ fn client_address(ready: &Ready) -> Option<(&'static str, SocketAddr)> {
 }
 
 /// Why the server did not start, and what to change.
-pub(super) fn start_error(error: &StartError) -> String {
+pub(super) fn start_error(error: &StartError, demo: bool) -> String {
     match error {
         StartError::Bind { key, address, source } if source.kind() == std::io::ErrorKind::AddrInUse => {
             let variable = key.to_ascii_uppercase().replacen('.', "__", 1);
+            let other = match demo {
+                true => "move them all: --port-offset 1000".to_owned(),
+                false => format!(
+                    "choose another port: PORTICO_{variable}={} takes a free one",
+                    SocketAddr::new(address.ip(), 0)
+                ),
+            };
             format!(
                 "port {} is in use ({key} = \"{address}\"). Stop what uses it (`ss -ltnp 'sport = :{0}'` names it), or \
-                 choose another port: PORTICO_{variable}={}:0 takes a free one",
+                 {other}",
                 address.port(),
-                address.ip()
             )
         }
         StartError::Bind { key, address, source }

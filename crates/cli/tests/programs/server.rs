@@ -226,11 +226,83 @@ fn sigterm_stops_it_in_good_order() {
 }
 
 #[test]
-fn sighup_does_not_stop_it() {
-    let server = Server::start("run");
-    kill_process(server.pid(), Signal::HUP).unwrap();
+fn sighup_applies_what_it_can_and_names_what_needs_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("p.toml");
+    let write = |text: &str| std::fs::write(&file, text).unwrap();
+    write("[telemetry]\nlog = \"info\"\n");
+    let server = Server::start_with("run", &["--config", file.to_str().unwrap()], &[], dir.path());
+    let reload = || kill_process(server.pid(), Signal::HUP).unwrap();
+
+    write("[telemetry]\nlog = \"info,cli=debug\"\n[limits]\nconnections = 100\n[pool]\nmember = \"fe2\"\n");
+    reload();
+    let warning = server.line("changed, and needs a restart");
+    assert_eq!(warning["keys"], "pool.member, limits.connections");
+    assert_eq!(server.line("configuration read")["changed"], "telemetry.log");
+    server.line("certificate loaded");
+
+    // The log level is in force and so is no difference any more; the rest still is one.
+    reload();
+    server.line("changed, and needs a restart");
+    assert_eq!(server.line("configuration read")["changed"], "");
+
+    write("[telemetry]\nlgo = \"debug\"\n");
+    reload();
+    let refused = server.line("the configuration is not usable; the old one stays");
+    assert!(
+        refused["problem"]
+            .as_str()
+            .unwrap()
+            .contains("telemetry.lgo: no such key"),
+        "{refused}"
+    );
     assert_eq!(page(&server, "/readyz").0, 200);
     assert_eq!(server.ctl(&["status"]).code, 0);
+}
+
+#[test]
+fn a_demo_is_not_for_others_unless_that_is_meant() {
+    let dir = tempfile::tempdir().unwrap();
+    let demo = |arguments: &[&str]| -> Answer {
+        portico()
+            .args(["demo", "--data-dir"])
+            .arg(dir.path().join("data"))
+            .args(arguments)
+            // An address for documentation: nobody has it, so nothing is exposed even when that is allowed.
+            .env("PORTICO_SIP__TLS_LISTEN", "192.0.2.1:0")
+            .output()
+            .unwrap()
+            .into()
+    };
+    let refused = demo(&[]);
+    assert_eq!(refused.code, 2);
+    assert!(
+        refused.err.contains("sip.tls_listen = \"192.0.2.1:0\"") && refused.err.contains("--expose"),
+        "{refused:?}"
+    );
+    assert!(!dir.path().join("data").exists(), "nothing was begun");
+    let allowed = demo(&["--expose"]);
+    assert_eq!(allowed.code, 1);
+    assert!(
+        allowed.err.contains("cannot listen on 192.0.2.1:0"),
+        "{allowed:?}"
+    );
+}
+
+#[test]
+fn the_version_is_told_to_people_and_to_programs() {
+    let text = run(&["--version"]);
+    assert_eq!(text.code, 0);
+    assert!(
+        text.out
+            .starts_with(concat!("portico ", env!("CARGO_PKG_VERSION"))),
+        "{text:?}"
+    );
+    assert_eq!(run(&["run", "-V"]).out, text.out);
+    let json = run(&["--version", "--json"]).json();
+    assert_eq!(json["version"], env!("CARGO_PKG_VERSION"));
+    assert!(json["features"].is_array(), "{json}");
+    assert_eq!(run(&["--json"]).code, 2, "--json alone says nothing");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -16,6 +18,8 @@ pub(crate) struct Server {
     pub(crate) ready: Value,
     /// Lines before it.
     pub(crate) before: Vec<Value>,
+    /// Lines after it, as they come.
+    after: Receiver<Value>,
 }
 
 /// `portico` with free ports and nothing of the caller's environment that would configure it.
@@ -72,19 +76,36 @@ impl Server {
             let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
             if line["event"] == "ready" {
                 // Read on, so that the server never waits for us.
-                std::thread::spawn(move || lines.for_each(drop));
+                let (sender, after) = std::sync::mpsc::channel();
+                std::thread::spawn(move || {
+                    for line in lines.map_while(Result::ok) {
+                        // Nobody may be interested any more.
+                        let _sent = sender.send(serde_json::from_str(&line).unwrap());
+                    }
+                });
                 return Server {
                     data_dir,
                     _dir: None,
                     child,
                     ready: line,
                     before,
+                    after,
                 };
             }
             before.push(line);
         }
         let status = child.wait().unwrap();
         panic!("no ready line, {status}: {before:?}");
+    }
+
+    /// The next log line with this message.
+    pub(crate) fn line(&self, message: &str) -> Value {
+        loop {
+            let line = self.after.recv_timeout(Duration::from_secs(30)).unwrap();
+            if line["message"] == message {
+                return line;
+            }
+        }
     }
 
     pub(crate) fn data_dir(&self) -> PathBuf {

@@ -95,7 +95,9 @@ fn a_busy_port_is_named_with_what_to_set() {
         address: "127.0.0.1:5061".parse().unwrap(),
         source: io::Error::from(io::ErrorKind::AddrInUse),
     };
-    let text = start_error(&error);
+    let text = start_error(&error, false);
     assert!(text.starts_with("port 5061 is in use (sip.tls_listen"), "{text}");
     assert!(text.contains("PORTICO_SIP__TLS_LISTEN=127.0.0.1:0"), "{text}");
+    let text = start_error(&error, true);
+    assert!(text.ends_with("--port-offset 1000"), "{text}");
 }

@@ -13,20 +13,14 @@ impl Endpoints {
         Endpoints(bindings)
     }
 
-    /// Only this one of them may ring, when its own address was called.
-    pub(crate) fn only(self, endpoint: Option<&EndpointId>) -> Self {
-        match endpoint {
-            None => self,
-            Some(endpoint) => Endpoints(self.binding(endpoint).cloned().into_iter().collect()),
-        }
+    /// Only this one of them, when its own address was called.
+    pub(crate) fn only(&self, endpoint: &EndpointId) -> Self {
+        Endpoints(self.binding(endpoint).cloned().into_iter().collect())
     }
 
-    /// Only this one of them gets the message, when it was sent to its own address. Unless it holds the session already,
-    /// it gets it outside: a session would be offered to the whole user.
-    pub(crate) fn only_copy(self, endpoint: Option<&EndpointId>) -> Self {
-        let Some(endpoint) = endpoint else {
-            return self;
-        };
+    /// Only this one of them, outside any session, when a message was sent to its own address: a session would be offered
+    /// to the whole user. If it holds the session already the message goes there all the same.
+    pub(crate) fn only_copy(&self, endpoint: &EndpointId) -> Self {
         let outside = |binding: &Binding| Binding {
             mode: ImMode::Page,
             ..binding.clone()

@@ -50,7 +50,7 @@ impl EndpointLane {
 
     /// The message is in flight from now on; false if the endpoint was given a later one already.
     pub(crate) fn begin(&mut self, id: ItemId) -> bool {
-        // The same one again: it took another way.
+        // The same one again is no later one: it took another way.
         let in_order = self.last <= id;
         if in_order {
             self.in_flight = true;
@@ -117,6 +117,11 @@ impl EndpointLanes {
     pub(crate) fn must_wait(&mut self, owner: Side, endpoint: &EndpointId, id: ItemId) -> bool {
         let lane = self.lane(owner, endpoint);
         lane.in_flight || lane.queue.front().is_some_and(|copy| *copy < id)
+    }
+
+    /// Whether nothing is in flight to this endpoint, nothing earlier waits for it, and it was given nothing later.
+    pub(crate) fn is_next(&mut self, owner: Side, endpoint: &EndpointId, id: ItemId) -> bool {
+        !self.must_wait(owner, endpoint, id) && self.lane(owner, endpoint).last <= id
     }
 
     /// The endpoint was given this message in its invitation.

@@ -110,7 +110,10 @@ impl Conversation {
         match result {
             Ok(prepared) => {
                 pending.caller = Some(prepared.caller);
-                pending.callee = prepared.callee;
+                pending.callee = match &pending.open.to_endpoint {
+                    Some(endpoint) => prepared.callee.only(endpoint),
+                    None => prepared.callee,
+                };
                 pending.first_text = prepared.first_text.filter(|_| may_carry);
                 self.decide_open(leg, turn);
             }
@@ -157,7 +160,11 @@ impl Conversation {
         let open = pending.open.clone();
         let side = self.side_of(&open.from, &open.from_endpoint, Some(leg));
         let except = self.except(&open.from_endpoint);
-        let answers_itself = self.party(side.other()).leg.is_some() || self.is_glare(side);
+        let in_session = self.party(side.other()).leg.as_ref().is_some_and(|leg| {
+            let called = open.to_endpoint.as_ref();
+            called.is_none_or(|endpoint| *endpoint == leg.address.endpoint)
+        });
+        let answers_itself = in_session || self.is_glare(side);
         let nobody = !reachable(&pending.callee, except);
         let page_mode = !pending.callee.has(ImMode::Session, except);
         if let Some(pending) = self.pending_mut(leg) {
@@ -228,6 +235,7 @@ impl Conversation {
             from: open.from.clone(),
             from_display: open.from_display.clone(),
             from_endpoint: open.from_endpoint.clone(),
+            to_endpoint: open.to_endpoint.clone(),
             text: text.as_ref().map(|text| text.message.clone()),
         };
         let archived = std::mem::take(&mut pending.archived);

@@ -75,12 +75,15 @@ impl Conversation {
         }
     }
 
-    /// Whether the endpoint that has the session gets a copy of this message anyway, or has said it itself.
+    /// Whether the endpoint that has the session gets a copy of this message anyway, has said it itself, or is not the
+    /// one it was sent to.
     fn is_pointless(&self, id: ItemId, endpoint: &EndpointId) -> bool {
         let Some(item) = self.items.get(&id) else {
             return true;
         };
-        item.is_copied_to(endpoint) || self.except(&item.message.from_endpoint) == Some(endpoint)
+        item.is_copied_to(endpoint)
+            || !item.is_for(endpoint)
+            || self.except(&item.message.from_endpoint) == Some(endpoint)
     }
 
     /// The page-mode endpoint that got no copy because it held the session gets one if it does not hold it any more.
@@ -128,6 +131,11 @@ impl Conversation {
     fn pump_copies(&mut self, starts: &mut Starts, turn: &mut Turn<'_>) {
         let mut too_late: SmallVec<[ItemId; 2]> = SmallVec::new();
         for lane in self.lanes.iter_mut() {
+            // An endpoint that may still take an earlier text from its invitation gets later ones afterwards.
+            let ringing = self.parties[lane.owner.index()].ringing.as_ref();
+            if ringing.is_some_and(|ringing| ringing.offers_message_to(&lane.endpoint)) {
+                continue;
+            }
             while let Some(id) = lane.next_copy() {
                 let item = self.items.get(&id);
                 let Some(address) = item.and_then(|item| item.endpoints.find(&lane.endpoint)) else {

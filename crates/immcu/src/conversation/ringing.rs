@@ -40,6 +40,8 @@ use crate::timers::Timer;
 struct Candidate {
     leg: LegId,
     address: EndpointAddress,
+    /// Its invitation carries the text.
+    offered: bool,
     since: Instant,
     /// How often its front end could not be reached.
     retries: usize,
@@ -71,6 +73,8 @@ pub(super) struct Invitation {
     pub(super) from: AddressOfRecord,
     pub(super) from_display: String,
     pub(super) from_endpoint: EndpointId,
+    /// The one endpoint that may ring, if only one was called.
+    pub(super) to_endpoint: Option<EndpointId>,
     pub(super) text: Option<Arc<InstantMessage>>,
 }
 
@@ -91,6 +95,13 @@ impl Ringing {
         self.candidates
             .iter()
             .any(|candidate| candidate.address.endpoint == *endpoint)
+    }
+
+    /// Whether this endpoint rings with the text of a message.
+    pub(super) fn offers_message_to(&self, endpoint: &EndpointId) -> bool {
+        let mut candidates = self.candidates.iter();
+        matches!(self.carried, Carried::Message(_))
+            && candidates.any(|candidate| candidate.offered && candidate.address.endpoint == *endpoint)
     }
 
     #[cfg(test)]
@@ -136,6 +147,7 @@ impl Conversation {
             from: message.from.clone(),
             from_display: message.from_display.clone(),
             from_endpoint: message.from_endpoint.clone(),
+            to_endpoint: message.to_endpoint.clone(),
             text: Some(message).filter(|_| self.may_carry()),
         };
         let carried = if self.may_carry() {
@@ -176,8 +188,7 @@ impl Conversation {
             worst: None,
         };
         for address in endpoints.of_mode(ImMode::Session, self.except(&sender)) {
-            let leg = self.new_leg();
-            Self::invite(&mut ringing, side, leg, address.clone(), &self.limits, turn);
+            self.invite(&mut ringing, side, address, turn);
         }
         if ringing.candidates.is_empty() {
             return false;
@@ -186,60 +197,55 @@ impl Conversation {
         true
     }
 
-    fn invite(
-        ringing: &mut Ringing,
-        side: Side,
-        leg: LegId,
-        address: EndpointAddress,
-        limits: &crate::limits::Limits,
-        turn: &mut Turn<'_>,
-    ) {
-        ringing.tried.push(address.endpoint.clone());
-        ringing.candidates.push(Candidate {
+    fn invite(&mut self, ringing: &mut Ringing, side: Side, address: &EndpointAddress, turn: &mut Turn<'_>) {
+        let leg = self.new_leg();
+        let owner = self.owner(side);
+        // An offered text goes past the lane of the endpoint: only where it would be the next one there.
+        let offered = match ringing.carried {
+            Carried::Message(id) => self.lanes.is_next(owner, &address.endpoint, id),
+            Carried::FirstText { .. } => true,
+            Carried::Nothing => false,
+        };
+        let candidate = Candidate {
             leg,
             address: address.clone(),
+            offered,
             since: turn.now,
             retries: 0,
             relocated: false,
             gone: false,
-        });
+        };
         turn.out.push(Effect::Bind(leg));
-        Self::call_ring(&ringing.invitation, side, leg, address, limits, turn);
+        self.call_ring(&ringing.invitation, side, &candidate, turn);
+        ringing.tried.push(address.endpoint.clone());
+        ringing.candidates.push(candidate);
     }
 
-    fn call_ring(
-        invitation: &Invitation,
-        side: Side,
-        leg: LegId,
-        address: EndpointAddress,
-        limits: &crate::limits::Limits,
-        turn: &mut Turn<'_>,
-    ) {
+    fn call_ring(&self, invitation: &Invitation, side: Side, candidate: &Candidate, turn: &mut Turn<'_>) {
         turn.call(Call::Ring {
             side,
-            member: address.member.clone(),
+            member: candidate.address.member.clone(),
             ring: Ring {
-                leg,
-                address,
+                leg: candidate.leg,
+                address: candidate.address.clone(),
                 from: invitation.from.clone(),
                 from_display: invitation.from_display.clone(),
-                first_text: invitation.text.clone(),
+                first_text: invitation.text.clone().filter(|_| candidate.offered),
                 // Whoever waits stops waiting earlier; this only ends what an owner that died left behind.
-                patience: limits.ring,
+                patience: self.limits.ring,
             },
         });
     }
 
     /// Invites an endpoint again, under the same leg.
     pub(super) fn ring_again(&mut self, side: Side, leg: LegId, turn: &mut Turn<'_>) {
-        let party = &mut self.parties[side.index()];
-        let Some(ringing) = &mut party.ringing else { return };
-        let Some(candidate) = ringing.candidate(leg) else {
+        let Some(ringing) = &self.party(side).ringing else {
             return;
         };
-        let address = candidate.address.clone();
-        turn.count(Event::Retried);
-        Self::call_ring(&ringing.invitation, side, leg, address, &self.limits, turn);
+        if let Some(candidate) = ringing.candidates.iter().find(|candidate| candidate.leg == leg) {
+            turn.count(Event::Retried);
+            self.call_ring(&ringing.invitation, side, candidate, turn);
+        }
     }
 
     /// What a front end said to a [`Call::Ring`].
@@ -307,10 +313,11 @@ impl Conversation {
             return;
         }
         let sender = ringing.invitation.from_endpoint.clone();
+        let called = ringing.invitation.to_endpoint.clone();
         for address in endpoints.of_mode(ImMode::Session, self.except(&sender)) {
-            if !ringing.tried.contains(&address.endpoint) {
-                let newcomer = self.new_leg();
-                Self::invite(&mut ringing, side, newcomer, address.clone(), &self.limits, turn);
+            let may_ring = called.as_ref().is_none_or(|called| *called == address.endpoint);
+            if may_ring && !ringing.tried.contains(&address.endpoint) {
+                self.invite(&mut ringing, side, address, turn);
             }
         }
         let again = match ringing.candidate(leg) {
@@ -366,7 +373,7 @@ impl Conversation {
             last_used: turn.now,
         };
         self.establish(side, held, turn);
-        let took = answer.first_text_taken.then_some(endpoint);
+        let took = (winner.offered && answer.first_text_taken).then_some(endpoint);
         self.ringing_won(side, ringing, took, turn);
     }
 

@@ -157,6 +157,8 @@ impl Conversation {
                 item.stage = Stage::Prepared;
                 if item.receiver.is_some() {
                     self.send_receipt(id, turn);
+                } else if let Some(endpoint) = &item.message.to_endpoint {
+                    item.endpoints = item.endpoints.only_copy(endpoint);
                 }
             }
             Err(reason) => self.refuse(id, reason, turn),

@@ -56,9 +56,7 @@ impl Preparer {
             if !sender_policy.enabled {
                 return Err(FailureReason::Forbidden);
             }
-            let endpoints = recipient?
-                .ok_or(FailureReason::NoSuchUser)?
-                .only_copy(message.to_endpoint.as_ref());
+            let endpoints = recipient?.ok_or(FailureReason::NoSuchUser)?;
             let recipient_policy = recipient_policy?;
             if !recipient_policy.enabled {
                 return Err(FailureReason::Forbidden);
@@ -87,9 +85,7 @@ impl Preparer {
             if !caller_policy.enabled {
                 return Err(FailureReason::Forbidden);
             }
-            let callee = callee?
-                .ok_or(FailureReason::NoSuchUser)?
-                .only(open.to_endpoint.as_ref());
+            let callee = callee?.ok_or(FailureReason::NoSuchUser)?;
             let callee_policy = callee_policy?;
             if !callee_policy.enabled {
                 return Err(FailureReason::Forbidden);

@@ -1,6 +1,7 @@
 //! What a conversation does, case by case. `simulation.rs` looks for the cases nobody thought of.
 
 mod archive;
+mod endpoint;
 mod glare;
 mod message;
 mod receipt;

@@ -48,6 +48,7 @@ pub struct BoundListener {
 /// A listener that accepts until it is shut down. Its connections outlive it.
 #[derive(Debug)]
 pub struct Listener {
+    name: String,
     address: SocketAddr,
     registry: Arc<Registry>,
     stop: CancellationToken,
@@ -85,6 +86,7 @@ impl BoundListener {
     pub fn serve<H: Handler>(self, transport: &Transport, handler: Arc<H>) -> Listener {
         let registry = Arc::<Registry>::default();
         let stop = CancellationToken::new();
+        let name = self.config.name.clone();
         let acceptor = Acceptor {
             shared: transport.context(&self.config.name),
             config: self.config,
@@ -94,6 +96,7 @@ impl BoundListener {
         };
         transport.tasks.spawn(acceptor.run(self.socket, stop.clone()));
         Listener {
+            name,
             address: self.address,
             registry,
             stop,
@@ -112,7 +115,17 @@ impl Listener {
         self.registry.all()
     }
 
-    /// Stops accepting and closes the port. Connections stay; close them one by one, in waves, or with
+    /// How many there are.
+    pub fn connection_count(&self) -> usize {
+        self.registry.len()
+    }
+
+    /// The name it was given.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Stops accepting, gives up handshakes and closes the port. Connections stay; close them one by one, in waves, or with
     /// [`Listener::close_all`]. [`Transport::finished`] waits for the last.
     pub fn shutdown(&self) {
         self.stop.cancel();

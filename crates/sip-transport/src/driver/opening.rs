@@ -10,11 +10,14 @@ use crate::wire::{Filled, Wire, WireError};
 use bytes::BytesMut;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 /// Tells whoever opened a connection that it is usable; dropped if it never is.
 pub(crate) type Opened = oneshot::Sender<Arc<Connection>>;
@@ -39,6 +42,8 @@ pub(crate) struct Opening {
     stage: Stage,
     tls: Option<Side>,
     opened: Option<Opened>,
+    /// Done when the listener is shut down; made when there is first something to wait for.
+    stopped: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
 enum Side {
@@ -78,6 +83,7 @@ impl Opening {
             stage,
             tls,
             opened,
+            stopped: None,
         }
     }
 
@@ -93,11 +99,28 @@ impl Opening {
         S: AsyncRead + AsyncWrite + Unpin,
         H: Handler,
     {
-        match self.stage {
+        let turn = match self.stage {
             Stage::Proxy { required } => self.poll_proxy(cx, now, required, wire, env),
             Stage::Begin => self.begin(now, wire, input, env),
             Stage::Handshake { since } => self.poll_handshake(cx, now, since, wire, input, env),
+        };
+        match turn {
+            // A stop does not wait for peers who take their time to begin.
+            Turn::Wait(_) if self.poll_stopped(cx, env) => {
+                if matches!(self.stage, Stage::Handshake { .. }) {
+                    env.shared.counters.add(Count::HandshakeFailed, 1);
+                }
+                Turn::Next(Phase::Gone)
+            }
+            turn => turn,
         }
+    }
+
+    fn poll_stopped<H>(&mut self, cx: &mut Context<'_>, env: &Env<H>) -> bool {
+        let stopped = self
+            .stopped
+            .get_or_insert_with(|| Box::pin(env.registry.stopped()));
+        stopped.as_mut().poll(cx).is_ready()
     }
 
     fn poll_proxy<S, H>(

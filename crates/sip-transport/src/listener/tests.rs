@@ -433,3 +433,26 @@ async fn a_drain_writes_what_is_queued_says_goodbye_and_ends() {
     assert!(TcpStream::connect(server.listener.address()).await.is_err());
     assert_eq!(server.transport.counters().active(), 0);
 }
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_handshakes_nor_for_balancers_that_say_nothing() {
+    let patient = || Limits {
+        handshake_time: Duration::from_secs(60),
+        proxy_time: Duration::from_secs(60),
+        ..Limits::default()
+    };
+    let balancer = ProxyPolicy::Required(vec!["127.0.0.1".parse().unwrap()]);
+    for proxy in [ProxyPolicy::Off, balancer] {
+        let server = Server::start(patient(), true, proxy);
+        let mut silent = server.raw().await;
+        eventually("it is accepted", || {
+            server.transport.counters().get(Count::Accepted) == 1
+        })
+        .await;
+        server.listener.shutdown();
+        tokio::time::timeout(PATIENCE, server.transport.finished())
+            .await
+            .expect("nobody is waited for");
+        assert_eq!(silent.read(&mut [0; 64]).await.unwrap_or(0), 0);
+    }
+}

@@ -48,11 +48,10 @@ pub(super) struct Delivery {
 
 #[cfg(test)]
 impl Delivery {
-    pub(super) fn endpoints(&self) -> impl Iterator<Item = rpc::EndpointId> + '_ {
-        self.slots
-            .iter()
-            .flatten()
-            .map(|slot| slot.target.address.endpoint.clone())
+    /// The endpoint of a target that is not decided yet.
+    pub(super) fn waits_for(&self, target: usize) -> Option<rpc::EndpointId> {
+        let slot = self.slots.get(target)?.as_ref()?;
+        Some(slot.target.address.endpoint.clone())
     }
 }
 
@@ -106,7 +105,11 @@ impl Conversation {
             return;
         };
         let item = delivery.item;
-        if let Some(slot) = delivery.slots.get_mut(target).and_then(Option::take) {
+        let slot = delivery.slots.get_mut(target).and_then(Option::take);
+        if delivery.slots.iter().all(Option::is_none) {
+            self.deliveries.remove(&ticket);
+        }
+        if let Some(slot) = slot {
             self.slot_answered(item, slot, outcome, turn);
         }
         self.pump(turn);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rpc::{
     EndpointId, FailureReason, InstantMessage, LegId, MessageId, MessageKind, Opened, Path, Ring, RingAnswer,
-    Target, Typing,
+    Target, TargetOutcome, Typing,
 };
 
 use super::testing::{Delivering, Promise, Script, aor, receipt, text};
@@ -63,6 +63,8 @@ struct FrontEndLeg {
 
 /// A call that was executed by its front end and whose answer travels back.
 enum Returning {
+    /// One outcome before all are known.
+    Progress(super::Ticket, TargetOutcome),
     Delivered(super::Ticket, Delivered),
     Rung(Side, LegId, Rung),
 }
@@ -454,6 +456,11 @@ impl Simulation {
             };
             outcomes.push(outcome);
         }
+        if outcomes.len() > 1 && self.random.chance(50) {
+            let target = self.random.below(outcomes.len());
+            let news = (target, outcomes[target]);
+            self.returning.push(Returning::Progress(delivering.ticket, news));
+        }
         let answer = if self.away {
             Err(CallError::Unreachable)
         } else {
@@ -564,6 +571,11 @@ impl Simulation {
             return;
         }
         match self.returning.swap_remove(index) {
+            Returning::Progress(ticket, news) => {
+                self.note_progress(ticket, news);
+                self.script
+                    .feed(|conversation, turn| conversation.target_delivered(ticket, news, turn));
+            }
             Returning::Delivered(ticket, answer) => {
                 self.note_accepted(ticket, &answer);
                 self.script
@@ -585,17 +597,23 @@ impl Simulation {
     }
 
     fn note_accepted(&mut self, ticket: super::Ticket, answer: &Delivered) {
+        if let Ok(outcomes) = answer {
+            for (target, outcome) in outcomes.iter().enumerate() {
+                self.note_progress(ticket, (target, *outcome));
+            }
+        }
+    }
+
+    fn note_progress(&mut self, ticket: super::Ticket, (target, outcome): TargetOutcome) {
         let conversation = &self.script.conversation;
-        let (Some(delivery), Ok(outcomes)) = (conversation.deliveries.get(&ticket), answer) else {
+        let Some(delivery) = conversation.deliveries.get(&ticket) else {
             return;
         };
         let Some(item) = conversation.items.get(&delivery.item) else {
             return;
         };
-        for (endpoint, outcome) in delivery.endpoints().zip(outcomes) {
-            if outcome.is_ok() {
-                self.accepted.insert((item.message.id.clone(), endpoint));
-            }
+        if let (Some(endpoint), Ok(())) = (delivery.waits_for(target), outcome) {
+            self.accepted.insert((item.message.id.clone(), endpoint));
         }
     }
 

@@ -203,3 +203,38 @@ fn a_conversation_with_nothing_left_to_remember_may_be_dropped() {
     assert!(script.conversation.is_idle());
     assert_eq!(script.conversation.next_timeout(), None);
 }
+
+#[test]
+fn the_first_endpoint_to_accept_answers_the_sender_while_a_slow_one_is_waited_for() {
+    let mut script = Script::between("alice", "bob").signed_in("bob", &["p1", "p2"]);
+    let mut first = script.submit(&text("alice/p", "bob", "m1"));
+    script.submit(&text("alice/p", "bob", "m2"));
+    let ticket = script.deliveries[0].ticket;
+    script.feed(|conversation, turn| conversation.target_delivered(ticket, (1, Ok(())), turn));
+    assert_eq!(first.answer(), Some(Ok(())));
+    assert_eq!(
+        script.delivering(),
+        ["m1 -> p1 p2", "m2 -> p2"],
+        "its lane goes on"
+    );
+    script.feed(|conversation, turn| {
+        conversation.target_delivered(ticket, (1, Err(FailureReason::Busy)), turn)
+    });
+    script.answer_delivery(Ok(()));
+    assert_eq!(
+        script.delivering(),
+        ["m2 -> p2", "m2 -> p1"],
+        "the answer repeats what was known"
+    );
+}
+
+#[test]
+fn a_front_end_that_vanishes_after_some_reports_is_asked_again_for_the_rest_only() {
+    let mut script = Script::between("alice", "bob").signed_in("bob", &["p1", "p2"]);
+    script.submit(&text("alice/p", "bob", "m1"));
+    let ticket = script.deliveries[0].ticket;
+    script.feed(|conversation, turn| conversation.target_delivered(ticket, (0, Ok(())), turn));
+    script.lose_front_end();
+    script.wait(Duration::from_secs(2));
+    assert_eq!(script.delivering(), ["m1 -> p2"]);
+}

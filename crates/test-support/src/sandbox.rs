@@ -224,6 +224,20 @@ impl Sandbox {
         self.program.pid()
     }
 
+    /// Resident memory of the server in KiB, as the kernel counts it.
+    ///
+    /// # Errors
+    /// The process is gone.
+    pub fn resident_kib(&self) -> Result<u64> {
+        let pid = self.pid().context("the server has exited")?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .context("no VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+
     /// Lines the server printed so far that contain `text`.
     #[must_use]
     pub fn log_lines(&self, text: &str) -> Vec<String> {

@@ -1,5 +1,7 @@
 //! Time limits, rates and sizes: slow, silent, fast and greedy peers.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use test_support::{Dialect, Flow, Options, Puppet, Sandbox};
 
@@ -131,24 +133,71 @@ async fn too_many_strangers_from_one_address_get_503() -> Result<()> {
     still_served(&mut control).await
 }
 
-/// A peer that never reads must not cost memory or stop others.
+/// Its answers pile up until the server stops reading its requests: back-pressure, not memory.
 #[tokio::test]
-async fn a_recipient_that_never_reads_hurts_nobody_else() -> Result<()> {
-    let settings = Options::default().set("PORTICO_LIMITS__REQUESTS_PER_SECOND", "10000");
+async fn a_client_that_never_reads_its_answers_costs_no_memory_and_hurts_nobody() -> Result<()> {
+    let settings = Options::default().set("PORTICO_LIMITS__REQUESTS_PER_SECOND", "1000000");
     let mut pool = Sandbox::with(settings).await?;
+    let mut control = pool.page_user("control").await?;
+    let mut greedy = pool.page_user("amy").await?;
+    let before = pool.resident_kib()?;
+    let batch: Vec<u8> = (0..100)
+        .flat_map(|_| greedy.request("OPTIONS", "sip:example.test").bytes())
+        .collect();
+    let flood = async {
+        // Far more than all buffers between here and there can hold.
+        for _ in 0..1_000 {
+            greedy.flow.send(&batch).await?;
+        }
+        anyhow::Ok(())
+    };
+    // Blocked or closed, both are right; served to the end is not.
+    let outcome = tokio::time::timeout(Duration::from_secs(5), flood).await;
+    ensure!(
+        !matches!(outcome, Ok(Ok(()))),
+        "100,000 requests were taken from a client that reads nothing"
+    );
+    let grown = pool.resident_kib()?.saturating_sub(before);
+    ensure!(grown < 64 * 1024, "the server grew by {grown} KiB");
+    still_served(&mut control).await?;
+    pool.healthy()
+}
+
+/// A recipient that takes nothing holds up only what is for it.
+#[tokio::test]
+async fn a_recipient_that_never_reads_holds_up_nobody_else() -> Result<()> {
+    let mut pool = Sandbox::start().await?;
     let (mut amy, mut bea) = (pool.page_user("amy").await?, pool.page_user("bea").await?);
     let deaf = pool.page_user("deaf").await?;
-    let text = "x".repeat(60 * 1024);
-    for _ in 0..100 {
-        let draft = amy.text(&deaf.uri(), &text);
+    for _ in 0..20 {
+        let draft = amy.text(&deaf.uri(), &"x".repeat(60 * 1024));
         amy.send(&draft).await?;
     }
-    let mut other = pool.endpoint(&amy.account().clone(), Dialect::Simple).await?;
-    let draft = other.text(&bea.uri(), "still here");
-    other.send(&draft).await?;
+    let draft = amy.text(&bea.uri(), "still here");
+    amy.send(&draft).await?;
     bea.receive("still here").await?;
-    status(&other.answer_to(&draft).await?, 200)?;
+    status(&amy.answer_to(&draft).await?, 200)?;
+    drop(deaf);
     pool.healthy()
+}
+
+#[tokio::test]
+async fn one_address_gets_only_so_many_connections() -> Result<()> {
+    let pool = Sandbox::with(Options::default().set("PORTICO_LIMITS__CONNECTIONS_PER_ADDRESS", "5")).await?;
+    let mut control = pool.page_user("control").await?;
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        held.push(pool.flow().await?);
+    }
+    // Refused before or right after the handshake.
+    if let Ok(mut sixth) = pool.flow().await {
+        sixth.closed().await?;
+    }
+    still_served(&mut control).await?;
+    drop(held.pop());
+    // The place of one that left is free again.
+    test_support::eventually("a free place", || async { Ok(pool.flow().await.ok()) }).await?;
+    Ok(())
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What a front end counts, and how the scrape page shows it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use sip_types::{Method, StatusCode};
 use telemetry::{Histogram, Page, names};
@@ -73,6 +74,8 @@ pub struct Counters {
     timeouts: AtomicU64,
     probes: AtomicU64,
     duplicates: AtomicU64,
+    /// From the request to its final response.
+    durations: [Histogram; KNOWN + 1],
     delivery: Histogram,
 }
 
@@ -93,6 +96,13 @@ impl Counters {
 
     pub(crate) fn request_out(&self, method: &Method) {
         add(self.requests_out.get(slot(method)));
+    }
+
+    /// A request of a signed-in client got its final response after this time.
+    pub(crate) fn answered(&self, method: &Method, after: Duration) {
+        if let Some(durations) = self.durations.get(slot(method)) {
+            durations.observe(after);
+        }
     }
 
     pub(crate) fn response_in(&self, status: StatusCode) {
@@ -157,6 +167,14 @@ impl Counters {
                 );
             }
         }
+        let methods = METHODS.iter().map(Method::as_str).chain(["other"]);
+        for (method, durations) in methods.zip(&self.durations) {
+            page.histogram(
+                &names::SIP_REQUEST_DURATION,
+                &[(METHOD, method)],
+                &durations.snapshot(),
+            );
+        }
         for ((_, reason), count) in REFUSED.iter().zip(&self.refused) {
             page.counter(&names::SIP_REFUSALS, &[(REASON, reason)], read(count));
         }
@@ -182,6 +200,7 @@ mod tests {
         counters.request_in(&Method::Refer);
         counters.response_out(StatusCode::FORBIDDEN);
         counters.refused(Refused::Relay);
+        counters.answered(&Method::Message, Duration::from_millis(7));
         let mut page = Page::new();
         counters.collect(&mut page);
         let text = page.render();
@@ -190,6 +209,7 @@ mod tests {
             r#"portico_sip_requests_total{method="other",direction="in"} 1"#,
             r#"portico_sip_responses_total{status_class="4xx",direction="out"} 1"#,
             r#"portico_sip_refusals_total{reason="relay"} 1"#,
+            r#"portico_sip_request_duration_seconds_bucket{method="MESSAGE",le="0.01"} 1"#,
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }

@@ -1,13 +1,14 @@
 //! What a request goes through before its method is looked at, and the one place that knows which methods there are.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use sip_core::ServerKey;
 use sip_transport::CloseReason;
 use sip_types::{HeaderName, Method, Request, StatusCode};
 
 use crate::counters::Refused;
-use crate::flow::{Flow, SignedIn};
+use crate::flow::Flow;
 use crate::identity::{self, Denied, OwnHosts};
 use crate::method::{self, Incoming};
 use crate::service::FrontEndService;
@@ -20,7 +21,13 @@ pub(crate) const ALLOW: &str = "REGISTER, OPTIONS, INVITE, ACK, CANCEL, BYE, MES
 const REQUIRABLE: [&str; 5] = ["path", "outbound", "gruu", "gruu-10", "ms-benotify"];
 
 /// A new request: checked, signed in where it is not, and handed to its method.
-pub(crate) fn request(service: &Arc<FrontEndService>, flow: &Arc<Flow>, key: ServerKey, request: Request) {
+pub(crate) fn request(
+    service: &Arc<FrontEndService>,
+    flow: &Arc<Flow>,
+    key: ServerKey,
+    request: Request,
+    received: Instant,
+) {
     service.counters.request_in(request.method());
     if let Err(rejection) = request.validate() {
         service.counters.refused(Refused::Malformed);
@@ -57,10 +64,11 @@ pub(crate) fn request(service: &Arc<FrontEndService>, flow: &Arc<Flow>, key: Ser
                 flow: Arc::clone(flow),
                 key,
                 request,
+                received,
                 who,
             });
         }
-        None => sign_in::begin(service, flow, key, request),
+        None => sign_in::begin(service, flow, key, request, received),
     }
 }
 
@@ -93,7 +101,7 @@ fn is_probe(service: &FrontEndService, flow: &Flow, request: &Request) -> bool {
         )
 }
 
-/// A request of a signed-in client.
+/// A request of a signed-in client, perhaps signed in by this request.
 pub(crate) fn dispatch(incoming: Incoming) {
     if let Err(denied) = identity::check_from(&incoming.request, &incoming.who.aor) {
         return deny(&incoming, denied);
@@ -190,21 +198,4 @@ fn unsupported_extensions(request: &Request) -> Option<String> {
         .filter(|tag| !tag.is_empty() && !REQUIRABLE.iter().any(|known| known.eq_ignore_ascii_case(tag)))
         .collect();
     (!unknown.is_empty()).then(|| unknown.join(", "))
-}
-
-/// Dispatches a request whose sender has just signed in with it.
-pub(crate) fn resume(
-    service: Arc<FrontEndService>,
-    flow: Arc<Flow>,
-    key: ServerKey,
-    request: Request,
-    who: Arc<SignedIn>,
-) {
-    dispatch(Incoming {
-        service,
-        flow,
-        key,
-        request,
-        who,
-    });
 }

@@ -300,7 +300,7 @@ impl Handler for FrontEnd {
             return;
         };
         match received {
-            Received::Request(key, request) => dispatch::request(service, flow, key, request),
+            Received::Request(key, request) => dispatch::request(service, flow, key, request, now),
             Received::Cancel {
                 cancel: (key, request),
                 invite,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use sip_transport::{Count, Counters, Transport};
+use sip_transport::{Count, Counters, Listener, Transport};
 use telemetry::names::label;
 use telemetry::{Page, Registry, collect_process, names, suppressed_lines};
 
@@ -44,8 +44,22 @@ pub(crate) fn register(
     }
 }
 
+/// Registers what only listeners know.
+pub(crate) fn register_listeners(registry: &Registry, listeners: &Arc<[Listener]>) {
+    let listeners = Arc::clone(listeners);
+    registry.register(Box::new(move |page| {
+        for listener in &*listeners {
+            let labels = [(label::LISTENER, listener.name())];
+            page.gauge(
+                &names::CONNECTIONS_ACTIVE,
+                &labels,
+                listener.connection_count() as f64,
+            );
+        }
+    }));
+}
+
 fn collect_transport(page: &mut Page, counters: &Counters) {
-    page.gauge(&names::CONNECTIONS_ACTIVE, &[], counters.active() as f64);
     for (metric, count) in [
         (&names::CONNECTIONS_ACCEPTED, Count::Accepted),
         (&names::TLS_HANDSHAKES, Count::Handshake),
@@ -131,7 +145,6 @@ mod tests {
         for line in [
             "portico_pool_member_state{state=\"serving\"} 1",
             "portico_pool_member_state{state=\"draining\"} 0",
-            "portico_connection_active 0",
             "portico_connection_closed_total{reason=\"idle\"} 0",
             "portico_limit_hits_total{limit=\"connections_per_address\"} 0",
         ] {

@@ -126,11 +126,11 @@ mod tests {
     async fn metrics_are_served_as_a_scraper_expects() {
         let ops = ops();
         ops.registry
-            .register(Box::new(|page| page.gauge(&names::ACCOUNTS, &[], 4.0)));
+            .register(Box::new(|page| page.gauge(&names::USERS_ACTIVE, &[], 4.0)));
         let request = Request::get("/metrics").body(Body::empty()).unwrap();
         let response = router(ops).oneshot(request).await.unwrap();
         assert_eq!(response.headers()[header::CONTENT_TYPE], Page::CONTENT_TYPE);
         let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
-        assert!(String::from_utf8_lossy(&body).contains("portico_account 4\n"));
+        assert!(String::from_utf8_lossy(&body).contains("portico_user_active 4\n"));
     }
 }

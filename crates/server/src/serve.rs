@@ -30,6 +30,9 @@ use crate::{demo, echo, keys, metrics, ops, roles, status};
 
 /// Time for requests that were accepted to get their answers.
 const ANSWERS: Duration = Duration::from_secs(5);
+/// Time for clients to answer that they know that this server stops. The notices themselves need none: a connection takes
+/// what is queued for it before it closes.
+const FAREWELL: Duration = Duration::from_millis(500);
 /// Time for connections to take what is queued for them and go.
 const CONNECTIONS: Duration = Duration::from_secs(10);
 /// Time for everything else.
@@ -51,7 +54,7 @@ pub struct Running {
     health: Arc<Health>,
     certificate: Option<Certificate>,
     transport: Transport,
-    listeners: Vec<Listener>,
+    listeners: Arc<[Listener]>,
     front_end: FrontEnd,
     immcu: ImMcuService,
     registrar: RegistrarService,
@@ -141,15 +144,16 @@ pub async fn serve(config: Config, options: Options) -> Result<Running, StartErr
     if let Some(socket) = ops {
         let pages = ops::Ops {
             health: Arc::clone(&health),
-            registry,
+            registry: Arc::clone(&registry),
         };
         serve_http(&background, "ops listener", socket, ops::router(pages));
     }
     let handler = Arc::new(front_end.clone());
-    let listeners = sip
+    let listeners: Arc<[Listener]> = sip
         .into_iter()
         .map(|socket| socket.serve(&transport, Arc::clone(&handler)))
         .collect();
+    metrics::register_listeners(&registry, &listeners);
     health.set_state(State::Serving);
     unfinished.disarm();
     tracing::info!(member = ready.member, listeners = ?ready.listeners, "serving");
@@ -263,19 +267,23 @@ impl Running {
         }
     }
 
-    /// Stops gracefully: not ready, no new connections, accepted requests answered, connections closed, everything else
-    /// ended. Each step has a deadline; what misses it is cut off and logged. Takes 20 s at most.
+    /// Stops gracefully: not ready, no new connections, accepted requests answered, clients told, connections closed,
+    /// everything else ended. Each step has a deadline; what misses it is cut off and logged. Takes 21 s at most.
     pub async fn stop(self) {
         tracing::info!("stopping");
         self.health.set_state(State::Draining);
-        for listener in &self.listeners {
+        for listener in &*self.listeners {
             listener.shutdown();
         }
         // Requests in flight, while their connections still stand.
         if !within(ANSWERS, self.front_end.finish()).await {
             tracing::warn!("some requests were not answered in time");
         }
-        for listener in &self.listeners {
+        self.front_end.farewell();
+        if self.front_end.connections() > 0 {
+            tokio::time::sleep(FAREWELL).await;
+        }
+        for listener in &*self.listeners {
             listener.close_all(CloseReason::Shutdown);
         }
         if !within(CONNECTIONS, self.transport.finished()).await {

@@ -72,7 +72,7 @@ metrics! {
     MEMBER_STATE = gauge("portico_pool_member_state", "1 for the state this member is in, 0 for the others.");
 
     CONNECTIONS_ACTIVE = gauge("portico_connection_active", "Open client connections, by listener.");
-    CONNECTIONS_ACCEPTED = counter("portico_connection_accepted_total", "Client connections accepted, by listener.");
+    CONNECTIONS_ACCEPTED = counter("portico_connection_accepted_total", "Client connections accepted.");
     CONNECTIONS_CLOSED = counter("portico_connection_closed_total", "Client connections closed, by reason.");
     TLS_HANDSHAKES = counter("portico_tls_handshake_total", "TLS handshakes that finished.");
     TLS_HANDSHAKES_FAILED = counter("portico_tls_handshake_failed_total", "TLS handshakes that did not finish.");
@@ -87,10 +87,10 @@ metrics! {
     LIMIT_HITS = counter("portico_limit_hits_total", "Refusals because a limit was reached, by limit.");
 
     SIP_REQUESTS = counter("portico_sip_requests_total", "SIP requests, by method and direction.");
-    SIP_RESPONSES = counter("portico_sip_responses_total", "Final SIP responses, by status class and direction.");
+    SIP_RESPONSES = counter("portico_sip_responses_total", "SIP responses, by status class and direction.");
     SIP_REQUEST_DURATION = histogram(
         "portico_sip_request_duration_seconds",
-        "Time from the request to its final response, by method."
+        "Time from a request of a signed-in client to its final response, by method; of an INVITE it includes the ringing."
     );
     SIP_PARSE_ERRORS = counter("portico_sip_parse_errors_total", "Messages refused because they could not be read.");
     SIP_FRAMING_ERRORS = counter(
@@ -103,7 +103,6 @@ metrics! {
         "Messages an endpoint already had, answered with the recorded outcome."
     );
     HEALTH_PROBES = counter("portico_health_probes_total", "OPTIONS requests answered without a sign-in.");
-    SIP_TRANSACTIONS_ACTIVE = gauge("portico_sip_transaction_active", "SIP transactions without a final answer yet.");
     SIP_TRANSACTION_TIMEOUTS = counter(
         "portico_sip_transaction_timeouts_total",
         "Requests of ours that a client did not answer in time."
@@ -115,7 +114,6 @@ metrics! {
     LOOKUPS = counter("portico_registrar_lookups_total", "Lookups of users, by result.");
     AUDIT_SUPPRESSED = counter("portico_audit_suppressed_total", "Audit entries that were not written, by reason.");
     USERS_ACTIVE = gauge("portico_user_active", "Users with at least one endpoint signed in.");
-    ACCOUNTS = gauge("portico_account", "Accounts in the directory.");
 
     IM_MESSAGES = counter("portico_im_messages_total", "Instant messages that are over, by kind and result.");
     IM_DELIVERY_DURATION = histogram(
@@ -131,9 +129,7 @@ metrics! {
     IM_SIGNALS = counter("portico_im_signals_total", "Typing indications, by result.");
     ARCHIVE_GAPS = counter("portico_archive_gaps_total", "Records the archive did not take.");
 
-    QUEUE_SIZE = gauge("portico_queue_size", "Items waiting in an internal queue.");
-    QUEUE_LIMIT = gauge("portico_queue_limit", "Items an internal queue can hold.");
-    QUEUE_DROPPED = counter("portico_queue_dropped_total", "Items refused because a queue was full.");
+    QUEUE_DROPPED = counter("portico_queue_dropped_total", "Items refused because a queue was full, by queue.");
 
     LOG_LINES_SUPPRESSED = counter(
         "portico_log_lines_suppressed_total",

@@ -9,6 +9,7 @@ pub(crate) mod options;
 pub(crate) mod register;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use rpc::{Error, FailureReason};
 use sip_core::ServerKey;
@@ -23,6 +24,8 @@ pub(crate) struct Incoming {
     pub(crate) flow: Arc<Flow>,
     pub(crate) key: ServerKey,
     pub(crate) request: Request,
+    /// When it was read.
+    pub(crate) received: Instant,
     /// Whose connection this is.
     pub(crate) who: Arc<SignedIn>,
 }
@@ -35,6 +38,10 @@ impl Incoming {
 
     /// Sends a response.
     pub(crate) fn respond(&self, response: Response) {
+        if response.status().is_final() {
+            let counters = &self.service.counters;
+            counters.answered(self.request.method(), self.received.elapsed());
+        }
         self.flow.respond(&self.service, &self.key, response);
     }
 

@@ -3,7 +3,7 @@
 mod ntlm;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rpc::{Authenticate, Identity, Proof, Refusal};
 use sip_auth::challenge::{self, Challenge, ClientHints};
@@ -27,6 +27,7 @@ struct Attempt {
     flow: Arc<Flow>,
     key: ServerKey,
     request: Request,
+    received: Instant,
     claimed: AddressOfRecord,
 }
 
@@ -42,7 +43,13 @@ enum Scheme {
 }
 
 /// A request on a connection nobody has signed in on: challenge it, or verify the proof it carries.
-pub(crate) fn begin(service: &Arc<FrontEndService>, flow: &Arc<Flow>, key: ServerKey, request: Request) {
+pub(crate) fn begin(
+    service: &Arc<FrontEndService>,
+    flow: &Arc<Flow>,
+    key: ServerKey,
+    request: Request,
+    received: Instant,
+) {
     let claimed = match identity::claimed(&request) {
         Ok(claimed) => claimed,
         Err(denied) => {
@@ -56,6 +63,7 @@ pub(crate) fn begin(service: &Arc<FrontEndService>, flow: &Arc<Flow>, key: Serve
         flow: Arc::clone(flow),
         key,
         request,
+        received,
         claimed,
     };
     let offered = attempt.offered();
@@ -218,7 +226,14 @@ impl Attempt {
         });
         tracing::debug!(user = %telemetry::user(who.aor.as_str()), connection = %self.flow.id(), "signed in");
         self.flow.sign_in(Arc::clone(&who), association);
-        dispatch::resume(self.service, self.flow, self.key, self.request, who);
+        dispatch::dispatch(Incoming {
+            service: self.service,
+            flow: self.flow,
+            key: self.key,
+            request: self.request,
+            received: self.received,
+            who,
+        });
     }
 
     /// 401 again, later for those who guess.

@@ -154,7 +154,7 @@ mod tests {
     const AGE: Duration = Duration::from_secs(600);
 
     fn id(number: u64) -> MessageId {
-        MessageId::new(&format!("m{number}"))
+        MessageId(number.into())
     }
 
     #[test]

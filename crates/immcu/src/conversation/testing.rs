@@ -63,7 +63,7 @@ pub(crate) fn binding(user: &str, spec: &str, epoch: u64) -> Binding {
 pub(crate) fn text(from: &str, to: &str, id: &str) -> Arc<InstantMessage> {
     let (user, endpoint) = from.split_once('/').unwrap();
     Arc::new(InstantMessage {
-        id: MessageId::new(id),
+        id: message_id(id),
         from: aor(user),
         from_display: user.to_owned(),
         from_endpoint: EndpointId::new(endpoint),
@@ -458,4 +458,12 @@ impl Script {
         self.tells.clear();
         ended
     }
+}
+
+/// The id of a message that a test calls by this name.
+pub(super) fn message_id(name: &str) -> MessageId {
+    MessageId(
+        name.bytes()
+            .fold(0, |number, byte| (number << 8) | u128::from(byte)),
+    )
 }

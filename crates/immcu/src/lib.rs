@@ -14,7 +14,7 @@
 //! * archiving: implement [`Archive`];
 //! * a setting an administrator may change per user: add it to [`IM_POLICY`] and enforce it in `service/prepare.rs`;
 //! * another input or effect of a conversation: a method in a file of `conversation/`, a variant in `effect.rs`, its
-//!   execution in `service/run.rs`, and an action in `conversation/simulation.rs`.
+//!   execution in `service/run.rs`, and an action in `conversation/simulation/`.
 
 mod archive;
 mod conversation;

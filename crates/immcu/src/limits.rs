@@ -46,7 +46,7 @@ impl Default for Limits {
         Limits {
             queue: 1_024,
             conversations: 250_000,
-            remembered: 4_096,
+            remembered: 512,
             remembered_crowded: 64,
             remembered_total: 2_000_000,
             memory: Duration::from_secs(600),

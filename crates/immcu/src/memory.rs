@@ -57,10 +57,10 @@ impl Memory {
     /// A message was taken in.
     pub(crate) fn begin(&mut self, id: &MessageId, item: ItemId, now: Instant) {
         let seen = Seen::InFlight(item);
-        self.known.insert(id.clone(), Known { item, seen });
+        self.known.insert(*id, Known { item, seen });
         self.order.push_back(Entry {
             at: now,
-            id: id.clone(),
+            id: *id,
             item,
             pair: None,
         });

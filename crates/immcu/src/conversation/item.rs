@@ -180,7 +180,7 @@ impl Conversation {
         }
         if item.archived {
             turn.out.push(Effect::Outcome(Outcome {
-                id: item.message.id.clone(),
+                id: item.message.id,
                 disposition: match outcome {
                     Ok(()) => Disposition::Accepted,
                     Err(reason) => Disposition::Failed(reason),

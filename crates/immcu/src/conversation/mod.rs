@@ -16,7 +16,7 @@
 //! Each input is one method that takes a [`Turn`]; whoever drives the machine executes the effects in their order and
 //! feeds what comes back. After every input `next_timeout` says when [`Conversation::handle_timeout`] wants to be called.
 //!
-//! Invariants, checked by the simulation in `simulation.rs`:
+//! Invariants, checked by the simulation in `simulation/`:
 //! * every submit and every open gets exactly one answer, and a success only after an endpoint accepted;
 //! * an endpoint gets the messages of the conversation in their order, one at a time, each once;
 //! * when nothing is undecided, nobody rings.

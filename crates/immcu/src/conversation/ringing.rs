@@ -530,7 +530,7 @@ impl Conversation {
 /// The first text of an open was archived before it was shown, and not taken.
 pub(super) fn first_text_withdrawn(text: &FirstText, turn: &mut Turn<'_>) {
     turn.out.push(Effect::Outcome(Outcome {
-        id: text.message.id.clone(),
+        id: text.message.id,
         disposition: Disposition::Withdrawn,
         endpoints: Vec::new(),
     }));

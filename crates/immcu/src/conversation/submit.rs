@@ -186,7 +186,7 @@ impl Conversation {
                 Subject::FirstText(_) => Disposition::Withdrawn,
             };
             turn.out.push(Effect::Outcome(Outcome {
-                id: id.clone(),
+                id: *id,
                 disposition,
                 endpoints: Vec::new(),
             }));

@@ -147,7 +147,7 @@ impl Inner {
                 message,
                 original,
             } => {
-                let id = message.id.clone();
+                let id = message.id;
                 let record = Record {
                     conversation: key.clone(),
                     message,

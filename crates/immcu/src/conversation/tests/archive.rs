@@ -60,7 +60,10 @@ fn records_are_appended_one_at_a_time_in_the_order_of_the_conversation() {
     }
     for id in ["m1", "m2", "m3"] {
         assert_eq!(script.appends.len(), 1);
-        assert_eq!(script.archive(Appended::Committed).as_str(), id);
+        assert_eq!(
+            script.archive(Appended::Committed),
+            crate::conversation::testing::message_id(id)
+        );
     }
 }
 

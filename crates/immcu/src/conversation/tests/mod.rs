@@ -1,4 +1,4 @@
-//! What a conversation does, case by case. `simulation.rs` looks for the cases nobody thought of.
+//! What a conversation does, case by case. `simulation/` looks for the cases nobody thought of.
 
 mod archive;
 mod endpoint;

@@ -148,7 +148,10 @@ fn an_invitation_with_the_text_of_a_cancelled_open_is_replaced_by_one_without() 
     script.cancel(1);
     let (_, ring) = &script.rings[0];
     assert_ne!(ring.leg, before);
-    assert_eq!(ring.first_text.as_ref().unwrap().id, message_id("m1"));
+    assert_eq!(
+        ring.first_text.as_ref().unwrap().id,
+        crate::conversation::testing::message_id("m1")
+    );
 }
 
 #[test]

@@ -329,3 +329,23 @@ fn a_shown_value_can_be_read_again() {
         );
     }
 }
+
+#[test]
+fn the_page_about_the_configuration_has_every_key_and_its_default() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (_, settings) = Layers::new("<data-dir>").load_with_origins().unwrap();
+    for setting in &settings {
+        let row = format!("| `{}` | `{}` | ", setting.key, setting.value);
+        assert!(
+            page.contains(&row),
+            "docs/configuration.md has no row that begins {row}"
+        );
+    }
+    let rows = page.lines().filter(|line| line.starts_with("| `")).count();
+    assert_eq!(
+        rows,
+        settings.len(),
+        "docs/configuration.md has rows of keys that are not there"
+    );
+}

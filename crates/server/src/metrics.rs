@@ -132,6 +132,8 @@ pub(crate) fn collect_immcu(page: &mut Page, now: &immcu::Snapshot) {
 mod tests {
     use std::time::Instant;
 
+    use telemetry::names::Kind;
+
     use super::*;
 
     #[test]
@@ -150,5 +152,36 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }
+    }
+
+    #[test]
+    fn the_page_about_metrics_has_every_metric_with_its_type_and_no_other() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        for metric in names::ALL {
+            let kind = match metric.kind {
+                Kind::Counter => "counter",
+                Kind::Gauge => "gauge",
+                Kind::Histogram => "histogram",
+            };
+            let row = format!("| `{}` | {kind} | ", metric.name);
+            assert!(
+                page.contains(&row),
+                "docs/metrics.md has no row that begins {row}"
+            );
+        }
+        let rows = page
+            .lines()
+            .filter(|line| line.starts_with("| `portico_") || line.starts_with("| `process_"))
+            .filter(|line| {
+                [" | counter | ", " | gauge | ", " | histogram | "]
+                    .iter()
+                    .any(|kind| line.contains(kind))
+            });
+        assert_eq!(
+            rows.count(),
+            names::ALL.len(),
+            "docs/metrics.md has rows of metrics that are not there"
+        );
     }
 }

@@ -157,6 +157,40 @@ fn health_and_metrics_are_served() {
     }
 }
 
+/// The labels docs/metrics.md promises for a metric, in order.
+fn promised_labels(docs: &str, metric: &str) -> Vec<String> {
+    let row = docs
+        .lines()
+        .find(|line| line.starts_with(&format!("| `{metric}` | ")))
+        .unwrap_or_else(|| panic!("{metric} is not in docs/metrics.md"));
+    let cell = row.split(" | ").nth(2).unwrap();
+    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_page_of_metrics_is_what_its_documentation_says() {
+    let docs =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md")).unwrap();
+    let server = Server::start("run");
+    let (_, text) = page(&server, "/metrics");
+    let mut family = String::new();
+    for line in text.lines() {
+        if let Some(head) = line.strip_prefix("# TYPE ") {
+            family = head.split(' ').next().unwrap().to_owned();
+        } else if !line.starts_with('#') {
+            let labels: Vec<_> = match line.split_once('{') {
+                None => Vec::new(),
+                Some((_, rest)) => rest
+                    .split(',')
+                    .map(|label| label.split('=').next().unwrap())
+                    .collect(),
+            };
+            let labels: Vec<_> = labels.into_iter().filter(|label| *label != "le").collect();
+            assert_eq!(labels, promised_labels(&docs, &family), "`{line}`");
+        }
+    }
+}
+
 #[test]
 fn the_page_of_metrics_is_valid() {
     let server = Server::start("run");

@@ -14,7 +14,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use serde::Serialize;
 
 use client::Client;
@@ -66,6 +67,11 @@ pub enum Noun {
     Policy(policy::Verb),
     /// The server in one screen
     Status,
+    /// Print a completion script for a shell; bash: `source <(porticoctl completion bash)`
+    Completion {
+        /// The shell
+        shell: Shell,
+    },
 }
 
 /// Runs the program with these arguments, the program's name first.
@@ -98,7 +104,19 @@ async fn dispatch(terms: &Terms, noun: Noun) -> Result<(), Failure> {
         Noun::User(verb) => user::run(terms, verb).await,
         Noun::Policy(verb) => policy::run(terms, verb).await,
         Noun::Status => status::run(terms).await,
+        Noun::Completion { shell } => {
+            completion(shell);
+            Ok(())
+        }
     }
+}
+
+/// Prints what a shell needs to complete our words.
+fn completion(shell: Shell) {
+    let mut script = Vec::new();
+    let mut command = Arguments::command();
+    clap_complete::generate(shell, &mut command, "porticoctl", &mut script);
+    out::print(&String::from_utf8_lossy(&script));
 }
 
 /// Whom to ask, and how to show the answer.

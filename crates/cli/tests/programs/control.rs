@@ -1,5 +1,7 @@
 //! `porticoctl` against a running server: answers and exit codes.
 
+use std::path::Path;
+
 use crate::support::{Server, ctl};
 
 const ALICE: &str = "alice@example.test";
@@ -278,4 +280,17 @@ fn accounts_survive_a_restart() {
         0
     );
     assert_eq!(start().ctl(&["user", "show", ALICE]).code, 0);
+}
+
+#[test]
+fn a_shell_learns_our_words_without_a_server() {
+    let nowhere = Path::new("/nonexistent");
+    for shell in ["bash", "zsh", "fish"] {
+        let script = ctl(nowhere, &["completion", shell], "");
+        assert_eq!(script.code, 0, "{script:?}");
+        for word in ["porticoctl", "effective", "passwd"] {
+            assert!(script.out.contains(word), "{shell}: {word} is missing");
+        }
+    }
+    assert_eq!(ctl(nowhere, &["completion", "dos"], "").code, 2);
 }

@@ -40,8 +40,12 @@ async fn to_target(
     target: &Target,
 ) -> Result<(), FailureReason> {
     let (flow, registration) = service.find(&target.address).ok_or(FailureReason::NotOwner)?;
-    let sender = match flow.admit_delivery(&deliver.message.id) {
-        Admission::Deliver(sender) => sender,
+    match flow.admit_delivery(deliver.message.id) {
+        Admission::Deliver => {}
+        Admission::Done(outcome) => {
+            service.counters.duplicate();
+            return outcome;
+        }
         Admission::Join(mut outcome) => {
             service.counters.duplicate();
             let joined = outcome.wait_for(Option::is_some).await.map(|outcome| *outcome);
@@ -50,7 +54,7 @@ async fn to_target(
                 .flatten()
                 .unwrap_or(Err(FailureReason::EndpointFailed));
         }
-    };
+    }
     let started = Instant::now();
     let delivery = Delivery {
         service,
@@ -62,7 +66,7 @@ async fn to_target(
     if outcome.is_ok() {
         service.counters.delivery().observe(started.elapsed());
     }
-    sender.send_replace(Some(outcome));
+    flow.finish_delivery(deliver.message.id, outcome);
     outcome
 }
 

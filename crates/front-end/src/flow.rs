@@ -569,8 +569,12 @@ impl Flow {
         self.inner.lock().no_typing = true;
     }
 
-    pub(crate) fn admit_delivery(&self, id: &rpc::MessageId) -> Admission {
+    pub(crate) fn admit_delivery(&self, id: rpc::MessageId) -> Admission {
         self.inner.lock().recent.admit(id, Instant::now())
+    }
+
+    pub(crate) fn finish_delivery(&self, id: rpc::MessageId, outcome: Result<(), rpc::FailureReason>) {
+        self.inner.lock().recent.finish(id, outcome);
     }
 }
 

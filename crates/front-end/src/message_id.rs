@@ -40,5 +40,9 @@ pub(crate) fn message_id(source: &Source<'_>, request: &Request) -> MessageId {
         }
     }
     let digest = hash.finalize();
-    MessageId::new(&hex::encode(digest.get(..16).unwrap_or_default()))
+    let first = digest
+        .iter()
+        .take(16)
+        .fold(0, |number: u128, byte| (number << 8) | u128::from(*byte));
+    MessageId(first)
 }

@@ -16,36 +16,58 @@ pub(crate) type Outcome = Option<Result<(), FailureReason>>;
 
 /// What a delivery of this id is to do.
 pub(crate) enum Admission {
-    /// The first one: deliver, then send the outcome here.
-    Deliver(watch::Sender<Outcome>),
-    /// Another delivery of the same id is under way or has ended: its outcome is (or will be) here.
+    /// The first one: deliver, then report with [`Recent::finish`].
+    Deliver,
+    /// Another delivery of the same id is under way: its outcome will be here.
     Join(watch::Receiver<Outcome>),
+    /// It has ended like this.
+    Done(Result<(), FailureReason>),
+}
+
+enum Entry {
+    /// Under way; whoever joins waits for the outcome, if anybody does.
+    UnderWay(Option<watch::Sender<Outcome>>),
+    Done(Result<(), FailureReason>),
 }
 
 /// The memory of one flow. Empty, it owns no allocation.
 #[derive(Default)]
 pub(crate) struct Recent {
-    outcomes: HashMap<MessageId, watch::Receiver<Outcome>>,
+    entries: HashMap<MessageId, Entry>,
     order: VecDeque<(Instant, MessageId)>,
 }
 
 impl Recent {
     /// Admits a delivery at `now`.
-    pub(crate) fn admit(&mut self, id: &MessageId, now: Instant) -> Admission {
+    pub(crate) fn admit(&mut self, id: MessageId, now: Instant) -> Admission {
         self.forget(now);
-        if let Some(outcome) = self.outcomes.get(id) {
-            // A delivery that ended badly, or whose task died, is tried again: the endpoint does not have it.
-            let failed = matches!(*outcome.borrow(), Some(Err(_)));
-            let abandoned = outcome.has_changed().is_err() && outcome.borrow().is_none();
-            if !failed && !abandoned {
-                return Admission::Join(outcome.clone());
+        match self.entries.get_mut(&id) {
+            None => {
+                self.order.push_back((now, id));
+                self.entries.insert(id, Entry::UnderWay(None));
+                Admission::Deliver
             }
-        } else {
-            self.order.push_back((now, id.clone()));
+            Some(Entry::UnderWay(waiting)) => {
+                let sender = waiting.get_or_insert_with(|| watch::channel(None).0);
+                Admission::Join(sender.subscribe())
+            }
+            Some(Entry::Done(Ok(()))) => Admission::Done(Ok(())),
+            // The endpoint does not have it: it is tried again.
+            Some(entry @ Entry::Done(Err(_))) => {
+                *entry = Entry::UnderWay(None);
+                Admission::Deliver
+            }
         }
-        let (sender, receiver) = watch::channel(None);
-        self.outcomes.insert(id.clone(), receiver);
-        Admission::Deliver(sender)
+    }
+
+    /// A delivery ended. One that is never reported (its task died) is over once it is forgotten.
+    pub(crate) fn finish(&mut self, id: MessageId, outcome: Result<(), FailureReason>) {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
+        if let Entry::UnderWay(Some(waiting)) = std::mem::replace(entry, Entry::Done(outcome)) {
+            waiting.send_replace(Some(outcome));
+        }
     }
 
     fn forget(&mut self, now: Instant) {
@@ -53,7 +75,7 @@ impl Recent {
             if self.order.len() <= REMEMBERED && now.saturating_duration_since(*at) < MEMORY {
                 break;
             }
-            self.outcomes.remove(id);
+            self.entries.remove(id);
             self.order.pop_front();
         }
         if self.order.is_empty() {
@@ -66,64 +88,52 @@ impl Recent {
 mod tests {
     use super::*;
 
-    fn id(number: usize) -> MessageId {
-        MessageId::new(&number.to_string())
-    }
+    const ID: MessageId = MessageId(1);
 
     #[test]
     fn a_second_delivery_joins_the_first_and_gets_its_outcome() {
         let mut recent = Recent::default();
         let now = Instant::now();
-        let Admission::Deliver(sender) = recent.admit(&id(1), now) else {
-            panic!("the first one delivers")
-        };
-        let Admission::Join(outcome) = recent.admit(&id(1), now) else {
+        assert!(matches!(recent.admit(ID, now), Admission::Deliver));
+        let Admission::Join(outcome) = recent.admit(ID, now) else {
             panic!("the second one joins")
         };
         assert!(outcome.borrow().is_none(), "no early success");
-        sender.send(Some(Ok(()))).unwrap();
+        recent.finish(ID, Ok(()));
         assert_eq!(*outcome.borrow(), Some(Ok(())));
-        drop(sender);
         assert!(
-            matches!(recent.admit(&id(1), now), Admission::Join(_)),
+            matches!(recent.admit(ID, now), Admission::Done(Ok(()))),
             "the outcome is remembered"
         );
     }
 
     #[test]
-    fn a_failed_or_abandoned_delivery_may_be_tried_again() {
+    fn a_failed_delivery_may_be_tried_again() {
         let mut recent = Recent::default();
         let now = Instant::now();
-        let Admission::Deliver(sender) = recent.admit(&id(1), now) else {
-            panic!()
-        };
-        sender.send(Some(Err(FailureReason::Timeout))).unwrap();
-        assert!(matches!(recent.admit(&id(1), now), Admission::Deliver(_)));
-        assert!(
-            matches!(recent.admit(&id(1), now), Admission::Deliver(_)),
-            "the sender above was dropped"
-        );
+        assert!(matches!(recent.admit(ID, now), Admission::Deliver));
+        recent.finish(ID, Err(FailureReason::Timeout));
+        assert!(matches!(recent.admit(ID, now), Admission::Deliver));
     }
 
     #[test]
     fn memory_is_bounded_in_number_and_time() {
         let mut recent = Recent::default();
         let now = Instant::now();
-        for number in 0..2 * REMEMBERED {
-            let Admission::Deliver(sender) = recent.admit(&id(number), now) else {
-                panic!()
-            };
-            sender.send(Some(Ok(()))).unwrap();
+        let last = 2 * REMEMBERED as u128;
+        for number in 0..=last {
+            assert!(matches!(recent.admit(MessageId(number), now), Admission::Deliver));
+            recent.finish(MessageId(number), Ok(()));
         }
-        assert!(recent.outcomes.len() <= REMEMBERED + 1);
+        assert!(recent.entries.len() <= REMEMBERED + 1);
         assert!(matches!(
-            recent.admit(&id(2 * REMEMBERED - 1), now),
-            Admission::Join(_)
+            recent.admit(MessageId(last), now),
+            Admission::Done(Ok(()))
         ));
         assert!(matches!(
-            recent.admit(&id(2 * REMEMBERED - 1), now + MEMORY),
-            Admission::Deliver(_)
+            recent.admit(MessageId(last), now + MEMORY),
+            Admission::Deliver
         ));
-        assert_eq!(recent.outcomes.len(), 1);
+        assert_eq!(recent.entries.len(), 1);
     }
 }

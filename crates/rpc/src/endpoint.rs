@@ -92,26 +92,15 @@ impl fmt::Display for LegId {
 
 /// Identity of a message, given once at the sender's front end and never changed on any hop.
 ///
-/// The sender's own id bound to the sender when it gave one, else a digest of (sender, endpoint, Call-ID, CSeq, From
-/// tag, body, conversation), so that a repeated transmission has the same id.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct MessageId(Arc<str>);
-
-impl MessageId {
-    /// Takes the id as it is.
-    pub fn new(id: &str) -> Self {
-        MessageId(Arc::from(id))
-    }
-
-    /// The id.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
+/// A digest of the sender's own id bound to the sender when it gave one, else of (sender, endpoint, Call-ID, CSeq, From
+/// tag, body, conversation), so that a repeated transmission has the same id. A number, because every message is looked
+/// up by it several times and remembered for minutes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct MessageId(pub u128);
 
 impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        write!(f, "{:032x}", self.0)
     }
 }
 

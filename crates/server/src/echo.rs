@@ -121,7 +121,7 @@ impl Echo {
 
     fn answer(&self, message: &InstantMessage, body: Bytes) -> Submit {
         let answer = InstantMessage {
-            id: MessageId::new(&uuid::Uuid::now_v7().to_string()),
+            id: MessageId(uuid::Uuid::now_v7().as_u128()),
             from: self.aor.clone(),
             from_display: "Echo".to_owned(),
             from_endpoint: self.endpoint.clone(),
@@ -216,7 +216,7 @@ mod tests {
 
     fn message(from: &str, kind: MessageKind, content_type: &'static str, body: &'static str) -> Deliver {
         let message = InstantMessage {
-            id: MessageId::new("1"),
+            id: MessageId(1),
             from: aor(from),
             from_display: String::new(),
             from_endpoint: EndpointId::new("a"),

@@ -106,7 +106,7 @@ impl Delivering {
         });
         format!(
             "{} -> {}",
-            self.deliver.message.id,
+            name_of(self.deliver.message.id),
             targets.collect::<Vec<_>>().join(" ")
         )
     }
@@ -251,7 +251,7 @@ impl Script {
                 sent: self.now,
             }),
             Call::Ring { side, ring, .. } => self.rings.push_back((side, ring)),
-            Call::Append { subject, message, .. } => self.appends.push_back((subject, message.id.clone())),
+            Call::Append { subject, message, .. } => self.appends.push_back((subject, message.id)),
             lookup => match &mut self.hold {
                 Some(held) => held.push_back(lookup),
                 None => self.look_up(lookup),
@@ -460,10 +460,20 @@ impl Script {
     }
 }
 
+/// The names tests have given to messages: the place of a name is its id.
+static NAMES: parking_lot::Mutex<Vec<String>> = parking_lot::Mutex::new(Vec::new());
+
 /// The id of a message that a test calls by this name.
-pub(super) fn message_id(name: &str) -> MessageId {
-    MessageId(
-        name.bytes()
-            .fold(0, |number, byte| (number << 8) | u128::from(byte)),
-    )
+pub(crate) fn message_id(name: &str) -> MessageId {
+    let mut names = NAMES.lock();
+    let place = names.iter().position(|known| known == name).unwrap_or_else(|| {
+        names.push(name.to_owned());
+        names.len() - 1
+    });
+    MessageId(place as u128)
+}
+
+/// What tests call the message with this id.
+pub(crate) fn name_of(id: MessageId) -> String {
+    NAMES.lock()[usize::try_from(id.0).unwrap()].clone()
 }

@@ -75,7 +75,7 @@ impl Simulation {
     pub(super) fn submit(&mut self, message: Arc<InstantMessage>, leg: Option<LegId>) {
         if message.kind == MessageKind::Text {
             let number = self.texts.len();
-            self.texts.entry(message.id.clone()).or_insert(number);
+            self.texts.entry(message.id).or_insert(number);
         }
         let patience = self.patience();
         let until = self.script.now + patience;
@@ -142,7 +142,7 @@ impl Simulation {
         let promise = self.script.open(leg.0, &caller, to, first_text.as_ref());
         self.called.push(Called {
             leg,
-            first_text: first_text.map(|message| message.id.clone()),
+            first_text: first_text.map(|message| message.id),
             promise,
             answer: None,
             until,

@@ -49,7 +49,7 @@ impl Simulation {
         if self.script.appends.is_empty() {
             return;
         }
-        let id = self.script.appends[0].1.clone();
+        let id = self.script.appends[0].1;
         let appended = match self.random.below(10) {
             0 => Appended::Refused,
             1 => Appended::Unknown,
@@ -120,7 +120,7 @@ impl Simulation {
         if self.random.chance(15) {
             return Err(*self.random.pick(&REFUSALS).unwrap());
         }
-        shown.push(message.id.clone());
+        shown.push(message.id);
         Ok(())
     }
 
@@ -146,7 +146,7 @@ impl Simulation {
         }
         let user = self.users[side.index()];
         // A front end does not offer a text again that the endpoint has seen: it answers for ids it knows.
-        let text = ring.first_text.map(|message| message.id.clone());
+        let text = ring.first_text.map(|message| message.id);
         let seen = self
             .shown
             .get(&(ring.address.aor.to_string(), ring.address.endpoint.clone()));
@@ -241,7 +241,7 @@ impl Simulation {
             return;
         };
         if let (Some(endpoint), Ok(())) = (delivery.waits_for(target), outcome) {
-            self.accepted.insert((item.message.id.clone(), endpoint));
+            self.accepted.insert((item.message.id, endpoint));
         }
     }
 
@@ -258,11 +258,11 @@ impl Simulation {
         if now != Some(id) || now == before {
             return;
         }
-        if let Some(took) = leg.took.clone() {
+        if let Some(took) = leg.took {
             let key = (aor(leg.user).to_string(), leg.endpoint.clone());
             let shown = self.shown.entry(key).or_default();
             assert!(!shown.contains(&took), "{took} is shown twice");
-            shown.push(took.clone());
+            shown.push(took);
             self.accepted.insert((took, leg.endpoint.clone()));
         }
     }

@@ -52,7 +52,7 @@ impl Simulation {
                 message.id
             );
             assert!(
-                !self.accepted.contains(&(message.id.clone(), endpoint.clone())),
+                !self.accepted.contains(&(message.id, endpoint.clone())),
                 "{} goes to {endpoint} again",
                 message.id
             );
@@ -151,7 +151,7 @@ impl Simulation {
                 "{} has an outcome and no record",
                 outcome.id
             );
-            let second = outcomes.insert(outcome.id.clone(), outcome.disposition);
+            let second = outcomes.insert(outcome.id, outcome.disposition);
             assert_eq!(second, None, "{} has two outcomes", outcome.id);
         }
         for id in &self.appended {

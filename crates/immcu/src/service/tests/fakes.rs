@@ -1,5 +1,6 @@
 //! A registrar and front ends that do what a test says, and an archive and a filter that write down what they see.
 
+use crate::conversation::testing::name_of;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -191,7 +192,7 @@ impl FrontEnd for FakeFrontEnd {
             .iter()
             .map(|target| target.address.endpoint.to_string())
             .collect();
-        self.see(Seen::Deliver(deliver.message.id.to_string(), endpoints.clone()));
+        self.see(Seen::Deliver(name_of(deliver.message.id), endpoints.clone()));
         let takes = *self.takes.lock();
         if takes.is_zero() {
             tokio::task::yield_now().await;
@@ -301,7 +302,7 @@ impl Archive for FakeArchive {
             .map(|original| format!(" for {}", String::from_utf8_lossy(&original.body)));
         self.keep(format!(
             "+{} {body}{}",
-            record.message.id,
+            name_of(record.message.id),
             original.unwrap_or_default()
         ))
         .await
@@ -313,7 +314,7 @@ impl Archive for FakeArchive {
             Disposition::Failed(reason) => reason.as_str(),
             Disposition::Withdrawn => "withdrawn",
         };
-        self.keep(format!("={} {disposition}", record.id)).await
+        self.keep(format!("={} {disposition}", name_of(record.id))).await
     }
 }
 

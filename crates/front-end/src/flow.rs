@@ -173,7 +173,7 @@ impl Flow {
     pub(crate) fn receive(
         &self,
         service: &FrontEndService,
-        message: Message,
+        mut message: Message,
         now: Instant,
     ) -> Option<Received> {
         let mut inner = self.inner.lock();
@@ -187,6 +187,9 @@ impl Flow {
                 Message::Request(request) if *request.method() != Method::Ack => {}
                 Message::Request(_) | Message::Response(_) => return None,
             }
+        }
+        if let Message::Request(request) = &mut message {
+            request.set_source(self.connection.peer());
         }
         let received = inner.transactions.receive(message, now);
         match received {

@@ -6,10 +6,11 @@ use bytes::Bytes;
 
 use super::writer::HeadWriter;
 use super::{Request, Response, Version};
+use crate::header::typed::Via;
 use crate::header::{HeaderName, Headers, TypedHeader};
 use crate::method::Method;
 use crate::status::StatusCode;
-use crate::syntax::is_token;
+use crate::syntax::{is_token, split_list};
 use crate::text::SipStr;
 
 /// What both builders can do.
@@ -93,6 +94,7 @@ impl RequestBuilder {
             version: Version::SIP_2_0,
             headers,
             body: self.body,
+            source: None,
         }
     }
 }
@@ -123,8 +125,8 @@ impl ResponseBuilder {
 
     pub(super) fn reply_to(request: &Request, status: StatusCode) -> Self {
         let mut builder = Self::new(status);
+        builder.copy_via(request);
         for name in [
-            HeaderName::Via,
             HeaderName::From,
             HeaderName::To,
             HeaderName::CallId,
@@ -136,6 +138,25 @@ impl ResponseBuilder {
             builder.head.copy(request.headers(), &HeaderName::Timestamp);
         }
         builder
+    }
+
+    /// All Via fields; the top value as the request's source makes it.
+    fn copy_via(&mut self, request: &Request) {
+        let top = request.headers().get(&HeaderName::Via);
+        let seen = request.source.zip(top).and_then(|(source, top)| {
+            let first = split_list(&top).next()?.ok()?;
+            let via = Via::parse(&top.slice_of(first)).ok()?.seen_from(source)?;
+            // Values behind the first one, with their comma.
+            let others = top.get(first.len()..).unwrap_or_default();
+            Some(format!("{via}{others}"))
+        });
+        let Some(seen) = seen else {
+            return self.head.copy(request.headers(), &HeaderName::Via);
+        };
+        self.head.field(&HeaderName::Via, &seen);
+        for value in request.headers().get_all(&HeaderName::Via).skip(1) {
+            self.head.field(&HeaderName::Via, &value);
+        }
     }
 
     /// Replaces the reason phrase.

@@ -117,6 +117,7 @@ impl MessageHead {
                 version,
                 headers,
                 body,
+                source: None,
             }),
             StartLine::Response { status, reason } => Message::Response(Response {
                 status,

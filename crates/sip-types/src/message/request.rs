@@ -1,6 +1,7 @@
 //! [`Request`].
 
 use std::fmt::Display;
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 
@@ -19,6 +20,8 @@ pub struct Request {
     pub(super) version: Version,
     pub(super) headers: Headers,
     pub(super) body: Bytes,
+    /// Where it came from, if the receiver said so.
+    pub(super) source: Option<SocketAddr>,
 }
 
 common_accessors!(Request);
@@ -29,8 +32,15 @@ impl Request {
         RequestBuilder::new(method, &uri)
     }
 
-    /// Starts the answer to this request: with all its Via, From, To, Call-ID and CSeq as they are, and its
-    /// Timestamp for a 100 (RFC 3261 section 8.2.6). Add the tag with [`ResponseBuilder::to_tag`].
+    /// Notes where the request came from. Answers to it then tell so in their top Via: `received` where the address
+    /// differs from what the Via says, and `rport` where it asks (RFC 3261 section 18.2.1, RFC 3581 section 4).
+    pub fn set_source(&mut self, source: SocketAddr) {
+        self.source = Some(source);
+    }
+
+    /// Starts the answer to this request: with all its Via, From, To, Call-ID and CSeq as they are (but for
+    /// [`Request::set_source`]), and its Timestamp for a 100 (RFC 3261 section 8.2.6). Add the tag with
+    /// [`ResponseBuilder::to_tag`].
     pub fn reply(&self, status: StatusCode) -> ResponseBuilder {
         ResponseBuilder::reply_to(self, status)
     }

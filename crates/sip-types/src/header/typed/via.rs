@@ -1,7 +1,7 @@
 //! `Via`: RFC 3261 section 20.42, with `rport` of RFC 3581.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::header::{HeaderError, HeaderName, TypedHeader};
 use crate::params::Params;
@@ -67,6 +67,22 @@ impl Via {
     /// The port the request really came from.
     pub fn rport(&self) -> Option<u16> {
         self.params.text("rport").and_then(|port| parse_u16(&port).ok())
+    }
+
+    /// The hop as it looks from where the message came: `received` if the address differs from sent-by, and `rport` if
+    /// it was asked for (RFC 3261 section 18.2.1, RFC 3581 section 4). `None` if there is nothing to tell.
+    pub fn seen_from(self, source: SocketAddr) -> Option<Self> {
+        let host = self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&self.host);
+        let same = host.parse::<IpAddr>().is_ok_and(|address| address == source.ip());
+        let asks = self.has_rport() && self.rport().is_none();
+        match (asks, same) {
+            (false, true) => None,
+            (false, false) => Some(self.with_param("received", &source.ip().to_string())),
+            (true, _) => Some(
+                self.with_param("received", &source.ip().to_string())
+                    .with_param("rport", &source.port().to_string()),
+            ),
+        }
     }
 
     /// The same hop with one parameter set; see [`Params::with`].
@@ -186,6 +202,23 @@ mod tests {
     fn received_without_brackets_is_read() {
         let via: Via = check("SIP/2.0/UDP h;received=2001:db8::9:255", "SIP/2.0/UDP h;received=2001:db8::9:255");
         assert_eq!(via.received(), Some("2001:db8::9:255".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_hop_is_told_where_it_comes_from() {
+        let seen = |via: &'static str| {
+            let via = Via::parse(&SipStr::from_static(via)).unwrap();
+            via.seen_from("192.0.2.7:4242".parse().unwrap()).map(|via| via.to_string())
+        };
+        assert_eq!(seen("SIP/2.0/TLS 192.0.2.7;branch=z9hG4bKx"), None);
+        assert_eq!(
+            seen("SIP/2.0/TLS host.test;branch=z9hG4bKx").as_deref(),
+            Some("SIP/2.0/TLS host.test;branch=z9hG4bKx;received=192.0.2.7")
+        );
+        assert_eq!(
+            seen("SIP/2.0/TLS 10.0.0.1:5061;rport;branch=z9hG4bKx").as_deref(),
+            Some("SIP/2.0/TLS 10.0.0.1:5061;rport=4242;branch=z9hG4bKx;received=192.0.2.7")
+        );
     }
 
     #[test]

@@ -310,7 +310,14 @@ impl Directory for RegistrarService {
         scope: PolicyScope,
         values: BTreeMap<String, String>,
     ) -> Result<PolicyView, Error> {
-        let view = self.inner.engine.set(kind, &scope, &values).await?;
+        let engine = &self.inner.engine;
+        let view = match engine.set(kind, &scope, &values).await {
+            // What applies to everybody is there from the start, stored or not.
+            Err(error) if error.code == ErrorCode::NotFound && scope == PolicyScope::Global => {
+                engine.create(kind, scope.clone(), &values).await?
+            }
+            set => set?,
+        };
         self.inner
             .audit_policy("policy.set", kind, &scope.to_string(), describe_values(&values))
             .await;

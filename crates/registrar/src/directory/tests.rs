@@ -305,3 +305,22 @@ async fn accounts_are_listed_page_by_page() {
         [aor("bob")]
     );
 }
+
+#[tokio::test]
+async fn the_global_policy_can_be_set_without_being_created() {
+    let fixture = Fixture::new().await;
+    let set = |scope: PolicyScope| {
+        let values = [("max_endpoints".to_owned(), "4".to_owned())].into();
+        fixture.service.set_policy("registration", scope, values)
+    };
+    assert_eq!(set(PolicyScope::Global).await.unwrap().scope, PolicyScope::Global);
+    assert_eq!(
+        set(PolicyScope::Global).await.unwrap().values.len(),
+        1,
+        "and set again"
+    );
+    assert_eq!(
+        code(set(PolicyScope::Tag("few".to_owned()))).await,
+        ErrorCode::NotFound
+    );
+}

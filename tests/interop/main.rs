@@ -4,6 +4,7 @@
 mod echo;
 mod endpoints;
 mod errors;
+mod readme;
 mod sipp;
 mod talk;
 

@@ -85,7 +85,15 @@ impl Baresip {
             "<sip:{user}@{DOMAIN}>;auth_user={user};auth_pass={password};\
              outbound=\"sip:{server};transport=tls\";sipnat=outbound;regint=600"
         );
-        self.control.command("uanew", &line).await?;
+        self.sign_in_with(&line).await
+    }
+
+    /// Signs in with this line of baresip's `accounts` file.
+    ///
+    /// # Errors
+    /// As [`Baresip::sign_in`].
+    pub async fn sign_in_with(&mut self, line: &str) -> Result<()> {
+        self.control.command("uanew", line).await?;
         let event = self.control.event("REGISTER_OK or REGISTER_FAIL", |e| {
             e["type"] == "REGISTER_OK" || e["type"] == "REGISTER_FAIL"
         });

@@ -27,7 +27,7 @@ impl Lyncdrive {
         Lyncdrive::start_with(server, ca, account, endpoint, &[])
     }
 
-    /// As [`Lyncdrive::start`] with more options of the program.
+    /// As [`Lyncdrive::start`] with more options of the program; of two equal options the last one counts.
     ///
     /// # Errors
     /// It is not built.

@@ -4,7 +4,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 .PHONY: run test check interop bench load fmt setup
 
 run:      ## the Standard Edition with demo people, on this machine
-	cargo run -q --locked -p cli --bin portico -- demo
+	cargo build -q --locked -p cli --bins && cargo run -q --locked -p cli --bin portico -- demo
 
 test: setup   ## everything that needs no other program
 	cargo build -q --locked -p cli --bins

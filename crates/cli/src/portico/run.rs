@@ -102,7 +102,12 @@ fn announce(config: &Config, running: &Running, format: LogFormat) {
             }
             out::line(&say::ready_json(running.ready()));
         }
-        LogFormat::Text => out::print(&say::ready_text(config, running.ready(), running.demo())),
+        LogFormat::Text => out::print(&say::ready_text(
+            config,
+            running.ready(),
+            running.demo(),
+            &say::control_tool(),
+        )),
     }
 }
 

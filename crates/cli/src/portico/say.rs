@@ -27,8 +27,21 @@ fn event(name: &'static str, fields: &impl Serialize) -> String {
     serde_json::to_string(&Event { event: name, fields }).unwrap_or_default()
 }
 
+/// How to call the control tool from here: by its name where the shell finds it, else by its path beside this program.
+pub(super) fn control_tool() -> String {
+    const NAME: &str = "porticoctl";
+    let found = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(NAME).is_file()));
+    let beside = std::env::current_exe().map(|program| program.with_file_name(NAME));
+    match beside {
+        Ok(path) if !found && path.is_file() => path.display().to_string(),
+        _ => NAME.to_owned(),
+    }
+}
+
 /// The ready message for people.
-pub(super) fn ready_text(config: &Config, ready: &Ready, demo: Option<&Demo>) -> String {
+/// `tool` is how to call the control tool from here.
+pub(super) fn ready_text(config: &Config, ready: &Ready, demo: Option<&Demo>, tool: &str) -> String {
     let data = config.data_dir.display();
     let mut text = format!(
         "portico {}: member {} serves {}; data in {data}\n\n",
@@ -56,14 +69,14 @@ pub(super) fn ready_text(config: &Config, ready: &Ready, demo: Option<&Demo>) ->
         ));
     }
     match demo {
-        None => text.push_str(&how_to_connect(config, ready)),
-        Some(demo) => text.push_str(&demo_text(config, ready, demo)),
+        None => text.push_str(&how_to_connect(config, ready, tool)),
+        Some(demo) => text.push_str(&demo_text(config, ready, demo, tool)),
     }
     text.push_str("\nStop with Ctrl-C.\n");
     text
 }
 
-fn how_to_connect(config: &Config, ready: &Ready) -> String {
+fn how_to_connect(config: &Config, ready: &Ready, tool: &str) -> String {
     let domain = config.pool.domains.first().map_or("example.test", String::as_str);
     let server = match (&config.sip.advertise, client_address(ready)) {
         (Some(advertised), _) => advertised.to_string(),
@@ -72,12 +85,12 @@ fn how_to_connect(config: &Config, ready: &Ready) -> String {
     };
     format!(
         "\nA SIP client needs: server {server}, transport TLS, the authority above, and an account:\n  \
-         porticoctl --data-dir {} user create alice@{domain}\n",
+         {tool} --data-dir {} user create alice@{domain}\n",
         config.data_dir.display()
     )
 }
 
-fn demo_text(config: &Config, ready: &Ready, demo: &Demo) -> String {
+fn demo_text(config: &Config, ready: &Ready, demo: &Demo, tool: &str) -> String {
     let mut text = String::from("\nDemo people\n");
     for person in &demo.people {
         let password = person
@@ -89,7 +102,7 @@ fn demo_text(config: &Config, ready: &Ready, demo: &Demo) -> String {
     text.push_str(&format!("  {:22} answers whatever you send\n", demo.echo));
     let forgotten = demo.people.iter().any(|person| person.password.is_none());
     text.push_str(&format!(
-        "{}  porticoctl --data-dir {} user passwd alice@{}\n",
+        "{}  {tool} --data-dir {} user passwd alice@{}\n",
         if forgotten {
             "Passwords are shown once. A new one:\n"
         } else {

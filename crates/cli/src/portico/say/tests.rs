@@ -58,7 +58,7 @@ fn the_demo_line_names_the_people() {
 
 #[test]
 fn a_newcomer_reads_where_to_connect_and_what_to_paste() {
-    let text = ready_text(&config(), &ready(), Some(&demo(Some("red-fox-1"))));
+    let text = ready_text(&config(), &ready(), Some(&demo(Some("red-fox-1"))), "porticoctl");
     for part in [
         "SIP over TLS   127.0.0.1:5061",
         "/data/pki/ca.pem",
@@ -74,16 +74,16 @@ fn a_newcomer_reads_where_to_connect_and_what_to_paste() {
 
 #[test]
 fn a_second_start_of_the_demo_says_how_to_get_a_new_password() {
-    let text = ready_text(&config(), &ready(), Some(&demo(None)));
+    let text = ready_text(&config(), &ready(), Some(&demo(None)), "porticoctl");
     assert!(text.contains("Passwords are shown once. A new one:"), "{text}");
     assert!(text.contains("auth_pass=PASSWORD"), "{text}");
 }
 
 #[test]
 fn without_the_demo_it_says_how_to_make_an_account() {
-    let text = ready_text(&config(), &ready(), None);
+    let text = ready_text(&config(), &ready(), None, "/opt/porticoctl");
     assert!(
-        text.contains("porticoctl --data-dir /data user create alice@example.test"),
+        text.contains("/opt/porticoctl --data-dir /data user create alice@example.test"),
         "{text}"
     );
 }

@@ -104,6 +104,9 @@ impl Delivery<'_> {
             Path::Page => (None, self.page(body)),
             Path::Leg(id) => {
                 let leg = self.service.legs.get(&id).ok_or(FailureReason::NoSession)?;
+                if tokio::time::timeout(patience, leg.settled()).await.is_err() {
+                    return Err(FailureReason::Timeout);
+                }
                 let response = self.in_session(&leg, body).ok_or(FailureReason::NoSession)?;
                 (Some(leg), response)
             }

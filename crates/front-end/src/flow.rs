@@ -576,6 +576,19 @@ impl Flow {
         self.inner.lock().recent.admit(id, Instant::now())
     }
 
+    /// Whether the client was given this message already, or is being given it.
+    pub(crate) fn has_message(&self, id: rpc::MessageId) -> bool {
+        self.inner.lock().recent.knows(id)
+    }
+
+    /// The client took this message another way than by a delivery.
+    pub(crate) fn note_message(&self, id: rpc::MessageId) {
+        let mut inner = self.inner.lock();
+        if let Admission::Deliver = inner.recent.admit(id, Instant::now()) {
+            inner.recent.finish(id, Ok(()));
+        }
+    }
+
     pub(crate) fn finish_delivery(&self, id: rpc::MessageId, outcome: Result<(), rpc::FailureReason>) {
         self.inner.lock().recent.finish(id, outcome);
     }

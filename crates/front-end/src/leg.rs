@@ -1,11 +1,13 @@
 //! One side of a session: the INVITE dialog between a client and this server.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use rpc::LegId;
 use sip_core::{ClientKey, Dialog, DialogId, OutOfOrder};
 use sip_types::{AddressOfRecord, Method, Request, RequestBuilder, Response, SipStr, StatusCode};
+use tokio::sync::Notify;
 
 use crate::flow::Flow;
 
@@ -34,6 +36,10 @@ pub(crate) struct Leg {
     pub(crate) peer: AddressOfRecord,
     /// Invariant: taken before the flow's own lock, never after it, so that CSeq numbers leave in order.
     state: Mutex<State>,
+    /// False until the client knows of the session: nothing may be sent into it before its 200.
+    announced: AtomicBool,
+    /// Told when `announced` becomes true or the leg ends.
+    settled: Notify,
 }
 
 /// What there is to undo when a leg ends.
@@ -82,6 +88,8 @@ impl Leg {
             id,
             flow: Arc::clone(flow),
             peer,
+            announced: AtomicBool::new(!matches!(state, State::Answering { .. })),
+            settled: Notify::new(),
             state: Mutex::new(state),
         })
     }
@@ -102,6 +110,21 @@ impl Leg {
         let id = dialog.id().clone();
         *state = State::Established(Box::new(dialog));
         Some(id)
+    }
+
+    /// The 200 to the client's INVITE went out, or there will be none.
+    pub(crate) fn announce(&self) {
+        self.announced.store(true, Ordering::Release);
+        self.settled.notify_waiters();
+    }
+
+    /// Waits until the client knows whether there is a session: the other party may be faster than our 200.
+    pub(crate) async fn settled(&self) {
+        let mut settled = std::pin::pin!(self.settled.notified());
+        settled.as_mut().enable();
+        if !self.announced.load(Ordering::Acquire) {
+            settled.await;
+        }
     }
 
     /// Our INVITE went out under this key; false if it is to be taken back at once.
@@ -177,6 +200,7 @@ impl Leg {
 
     /// The other end is gone already: nothing is sent. Returns the dialog there was.
     pub(crate) fn gone(&self) -> Option<DialogId> {
+        self.announce();
         match std::mem::replace(&mut *self.state.lock(), State::Ended) {
             State::Established(dialog) => Some(dialog.id().clone()),
             _ => None,

@@ -60,6 +60,14 @@ impl Recent {
         }
     }
 
+    /// Whether the endpoint was given this message, or is being given it.
+    pub(crate) fn knows(&self, id: MessageId) -> bool {
+        matches!(
+            self.entries.get(&id),
+            Some(Entry::UnderWay(_) | Entry::Done(Ok(())))
+        )
+    }
+
     /// A delivery ended. One that is never reported (its task died) is over once it is forgotten.
     pub(crate) fn finish(&mut self, id: MessageId, outcome: Result<(), FailureReason>) {
         let Some(entry) = self.entries.get_mut(&id) else {
@@ -112,7 +120,9 @@ mod tests {
         let mut recent = Recent::default();
         let now = Instant::now();
         assert!(matches!(recent.admit(ID, now), Admission::Deliver));
+        assert!(recent.knows(ID));
         recent.finish(ID, Err(FailureReason::Timeout));
+        assert!(!recent.knows(ID));
         assert!(matches!(recent.admit(ID, now), Admission::Deliver));
     }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rpc::{ClientFamily, FailureReason, Ring, RingAnswer};
+use rpc::{ClientFamily, FailureReason, InstantMessage, MessageId, Ring, RingAnswer};
 use sip_bodies::ms_text_format::MsTextFormat;
 use sip_bodies::sdp::{self, ImSession};
-use sip_bodies::text;
+use sip_bodies::text::TextForm;
 use sip_types::{HeaderName, Method, Request, Response};
 use tokio::sync::oneshot;
 
@@ -20,7 +20,7 @@ pub(crate) async fn ring(service: &Arc<FrontEndService>, ring: Ring) -> Result<R
     let (flow, registration) = service.find(&ring.address).ok_or(FailureReason::NotOwner)?;
     let leg = Leg::ringing(ring.leg, &flow, ring.from.clone());
     service.legs.insert(ring.leg, Arc::clone(&leg));
-    let (invite, carries_text) = invite(service, &flow, &registration, &ring);
+    let (invite, text) = invite(service, &flow, &registration, &ring);
     let (key, response) = flow.send(service, invite.clone());
     if let Some(key) = key.filter(|key| !leg.invited(key.clone())) {
         flow.cancel(service, &key);
@@ -31,7 +31,7 @@ pub(crate) async fn ring(service: &Arc<FrontEndService>, ring: Ring) -> Result<R
         service: Arc::clone(service),
         leg,
         invite,
-        carries_text,
+        text,
         patience: ring.patience,
     };
     service.spawn(async move {
@@ -42,13 +42,13 @@ pub(crate) async fn ring(service: &Arc<FrontEndService>, ring: Ring) -> Result<R
     outcome.await.unwrap_or(Err(FailureReason::Internal))
 }
 
-/// The INVITE, and whether the first text is in it.
+/// The INVITE, and the first text if it is in it. A client that has the text already is not given it again.
 fn invite(
     service: &FrontEndService,
     flow: &Flow,
     registration: &Registration,
     ring: &Ring,
-) -> (Request, bool) {
+) -> (Request, Option<MessageId>) {
     let from = From {
         aor: &ring.from,
         display_name: &ring.from_display,
@@ -57,15 +57,14 @@ fn invite(
         .new_request(service, Method::Invite, registration, &from, &ring.address.aor)
         .header(HeaderName::Contact, flow.contact(service))
         .header(HeaderName::Allow, crate::dispatch::ALLOW);
-    let mut carries_text = false;
-    if let Some(first) = ring
-        .first_text
-        .as_ref()
-        .filter(|_| registration.client.family == ClientFamily::Lync)
-    {
+    let mut text = None;
+    let wanted = |first: &&Arc<InstantMessage>| {
+        registration.client.family == ClientFamily::Lync && !flow.has_message(first.id)
+    };
+    if let Some(first) = ring.first_text.as_ref().filter(wanted) {
         let rendered = outgoing::message(ClientFamily::Lync, false, &first.content);
         if rendered.body.len() <= sip_bodies::ms_text_format::TEXT_BYTES / 16
-            && text::TextForm::of(&rendered.content_type) == Some(text::TextForm::Plain)
+            && TextForm::of(&rendered.content_type) == Some(TextForm::Plain)
         {
             // A header line may be 8 KiB: a longer text waits for the session.
             let format = MsTextFormat {
@@ -73,7 +72,7 @@ fn invite(
                 text: rendered.body,
             };
             builder = builder.header(HeaderName::MsTextFormat, format);
-            carries_text = true;
+            text = Some(first.id);
         }
     }
     let offer = ImSession {
@@ -83,10 +82,7 @@ fn invite(
         uri: None,
         accept_types: sdp::ACCEPT_TYPES,
     };
-    (
-        builder.body(sdp::CONTENT_TYPE, offer.offer()).build(),
-        carries_text,
-    )
+    (builder.body(sdp::CONTENT_TYPE, offer.offer()).build(), text)
 }
 
 /// One INVITE of ours on its way.
@@ -94,7 +90,8 @@ struct Attempt {
     service: Arc<FrontEndService>,
     leg: Arc<Leg>,
     invite: Request,
-    carries_text: bool,
+    /// The first text, if it stands in the invitation.
+    text: Option<MessageId>,
     patience: Duration,
 }
 
@@ -139,8 +136,12 @@ impl Attempt {
             self.service.undo(&self.leg);
             return Err(FailureReason::Cancelled);
         }
+        let taken = self.text.filter(|_| takes_first_text(&response));
+        if let Some(text) = taken {
+            self.leg.flow.note_message(text);
+        }
         Ok(RingAnswer {
-            first_text_taken: self.carries_text && takes_first_text(&response),
+            first_text_taken: taken.is_some(),
         })
     }
 }

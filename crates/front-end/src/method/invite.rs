@@ -134,6 +134,7 @@ fn establish(incoming: &Incoming, leg: &Arc<Leg>, response: Response) {
         Some(dialog) => {
             incoming.flow.add_dialog(dialog, leg);
             incoming.respond(response);
+            leg.announce();
             incoming.flow.await_ack(leg);
         }
         // The connection died while the owner decided.

@@ -53,6 +53,22 @@ async fn health_readiness_and_metrics_are_served() -> Result<()> {
     Ok(())
 }
 
+/// Lync-family clients show why they lost their server and come back by themselves (MS-SIPREGE).
+#[tokio::test]
+async fn a_lync_client_is_told_that_the_server_stops() -> Result<()> {
+    let pool = Sandbox::start().await?;
+    let account = pool.create("amy").await?;
+    let mut amy = pool.endpoint(&account, Dialect::Lync).await?;
+    let (code, before) = tokio::join!(pool.stop(), amy.flow.closed());
+    assert_eq!(code?, 0);
+    let before = before?;
+    let notice = before.iter().find(|m| m.method() == Some("NOTIFY"));
+    let notice = notice.context("closed without a notice")?;
+    assert_eq!(notice.header("Event"), Some("registration-notify"));
+    ensure!(notice.text().starts_with("deregistered;"), "{notice}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn sigterm_stops_it_cleanly() -> Result<()> {
     let pool = Sandbox::start().await?;

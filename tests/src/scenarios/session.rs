@@ -1,7 +1,7 @@
 //! Session mode: INVITE with `m=message`, MESSAGE, BYE, between Lync-family clients.
 
 use anyhow::{Result, ensure};
-use test_support::{Puppet, Sandbox, Session};
+use test_support::{Options, Puppet, Sandbox, Session};
 
 use super::status;
 
@@ -40,6 +40,20 @@ async fn texts_go_both_ways_in_one_session() -> Result<()> {
     status(&amy.bye(&mut ours).await?, 200)?;
     let bye = bea.expect("BYE").await?;
     bea.answer(&bye, 200).await
+}
+
+/// Behind a balancer both sides must find their way back to the server by the name they know it by.
+#[tokio::test]
+async fn a_session_goes_by_the_advertised_name() -> Result<()> {
+    let options = Options::default().set("PORTICO_SIP__ADVERTISE", "sip.example.net:443");
+    let pool = Sandbox::with(options).await?;
+    let (mut amy, mut bea) = (pool.session_user("amy").await?, pool.session_user("bea").await?);
+    let (mut ours, mut theirs) = open(&mut amy, &mut bea, None).await?;
+    for target in [&ours.target, &theirs.target] {
+        ensure!(target.contains("sip:sip.example.net:443;"), "{target}");
+    }
+    exchange(&mut amy, &mut ours, &mut bea, "hello bea").await?;
+    exchange(&mut bea, &mut theirs, &mut amy, "hello amy").await
 }
 
 #[tokio::test]

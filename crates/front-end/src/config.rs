@@ -37,6 +37,8 @@ pub struct FrontEndConfig {
     pub requests_per_second: u32,
     /// Requests per second and address that have not signed in.
     pub unauthenticated_per_second: u32,
+    /// Requests of all connections that wait for their answer; one more is told to come back.
+    pub pending_transactions: usize,
     /// How long an invited client may ring.
     pub ring_time: Duration,
     /// How long a client may take to answer a message.
@@ -56,6 +58,7 @@ impl FrontEndConfig {
             sign_ins_per_second: 300,
             requests_per_second: 20,
             unauthenticated_per_second: 20,
+            pending_transactions: 50_000,
             ring_time: Duration::from_secs(60),
             // Below the 32 s after which a sender's own transaction ends (RFC 3261 timer F).
             delivery_time: Duration::from_secs(25),

@@ -42,6 +42,8 @@ pub(crate) enum Refused {
     UnauthenticatedRate,
     /// Too many sign-ins at once.
     SignInRate,
+    /// Too many requests of all connections wait for their answer.
+    Pending,
     /// An extension that is not spoken here.
     Extension,
     /// A method, event or body that is not spoken here.
@@ -50,7 +52,7 @@ pub(crate) enum Refused {
     UnpairedReceipt,
 }
 
-const REFUSED: [(Refused, &str); 10] = [
+const REFUSED: [(Refused, &str); 11] = [
     (Refused::Malformed, "malformed"),
     (Refused::ForeignIdentity, "foreign_identity"),
     (Refused::Relay, "relay"),
@@ -58,6 +60,7 @@ const REFUSED: [(Refused, &str); 10] = [
     (Refused::RequestRate, "request_rate"),
     (Refused::UnauthenticatedRate, "unauthenticated_rate"),
     (Refused::SignInRate, "sign_in_rate"),
+    (Refused::Pending, "pending"),
     (Refused::Extension, "extension"),
     (Refused::Unsupported, "unsupported"),
     (Refused::UnpairedReceipt, "unpaired_receipt"),

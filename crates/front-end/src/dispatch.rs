@@ -72,10 +72,13 @@ pub(crate) fn request(
     }
 }
 
-/// One client may not take the time of the others (reliability: requests per connection and per address).
+/// One client may not take the time of the others, and all together not more than there is.
 fn too_many(service: &FrontEndService, flow: &Flow) -> Option<Refused> {
     if !flow.admit_request() {
         return Some(Refused::RequestRate);
+    }
+    if !service.admit_pending() {
+        return Some(Refused::Pending);
     }
     let strangers = flow.signed_in().is_none() && !service.admit_unauthenticated(flow.peer());
     strangers.then_some(Refused::UnauthenticatedRate)

@@ -208,6 +208,11 @@ impl FrontEndService {
 
     // === admission ===
 
+    /// Whether one more request may wait for its answer.
+    pub(crate) fn admit_pending(&self) -> bool {
+        self.tasks.len() < self.config.pending_transactions
+    }
+
     /// Takes a token for one proof of identity.
     pub(crate) fn admit_sign_in(&self) -> bool {
         self.sign_ins.lock().take(Instant::now())

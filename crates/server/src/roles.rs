@@ -130,6 +130,7 @@ pub(crate) fn start_front_end(
         }),
         aliases: sip.aliases.iter().map(ToString::to_string).collect(),
         sign_ins_per_second: rate(limits.sign_ins_per_second),
+        pending_transactions: usize::try_from(limits.pending_transactions).unwrap_or(usize::MAX),
         requests_per_second: rate(limits.requests_per_second),
         unauthenticated_per_second: rate(limits.unauthenticated_requests_per_second),
         ..FrontEndConfig::new(node.member.clone(), &pool.fqdn, pool.domains.clone(), offer)

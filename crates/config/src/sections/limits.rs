@@ -30,6 +30,8 @@ pub struct Limits {
     pub unauthenticated_requests_per_second: u64,
     /// `limits.sign_ins_per_second` (300): sign-ins of the whole member; above it clients are told to come back.
     pub sign_ins_per_second: u64,
+    /// `limits.pending_transactions` (50000): requests of the whole member that wait for their answer.
+    pub pending_transactions: u64,
 }
 
 /// No limit is so high that it is none, or so low that nobody gets in.
@@ -56,6 +58,7 @@ impl Limits {
             requests_per_second: count("limits.requests_per_second", 20),
             unauthenticated_requests_per_second: count("limits.unauthenticated_requests_per_second", 20),
             sign_ins_per_second: count("limits.sign_ins_per_second", 300),
+            pending_transactions: count("limits.pending_transactions", 50_000),
             handshake_timeout: reader.duration("limits.handshake_timeout", Duration::from_secs(5), HANDSHAKE),
             sign_in_timeout: reader.duration("limits.sign_in_timeout", Duration::from_secs(30), SIGN_IN),
         }

@@ -33,17 +33,18 @@ pub(crate) struct Args {
     /// A process whose CPU time and memory are reported; may be given several times.
     #[arg(long = "pid")]
     pub pids: Vec<u32>,
-    /// Users signed in per second while the load is set up.
-    #[arg(long, default_value_t = 200.0)]
-    pub sign_in_rate: f64,
+    /// Users signed in per second while the load is set up; 200 by default, or 9 where all connections come from
+    /// one address.
+    #[arg(long)]
+    pub sign_in_rate: Option<f64>,
     /// Sign-ins under way at once.
     #[arg(long, default_value_t = 16)]
     pub sign_in_concurrency: usize,
     /// The first local address to connect from. Following ones are counted up.
     #[arg(long)]
     pub local: Option<IpAddr>,
-    /// Connections from each local address.
-    #[arg(long, default_value_t = 50)]
+    /// Connections from each local address. A sign-in takes two requests, and servers limit what strangers send.
+    #[arg(long, default_value_t = 8)]
     pub per_address: usize,
     /// Seconds between the keep-alives of a connection.
     #[arg(long, value_parser = seconds, default_value = "60")]

@@ -49,9 +49,27 @@ struct State {
     /// Requests without a final answer, by the number in their CSeq.
     waiting: HashMap<u32, Waiting>,
     /// Whom to tell that the sign-in is done.
-    signing_in: Option<oneshot::Sender<Result<(), String>>>,
+    signing_in: Option<oneshot::Sender<Result<(), Refused>>>,
     /// Work to begin again when the penalty is over.
     again: Vec<Work>,
+}
+
+/// Why a sign-in failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// In words that can be counted.
+    pub what: String,
+    /// The server was busy and said when to come back (RFC 3261 section 21.5.4).
+    pub retry_after: Option<Duration>,
+}
+
+impl<T: Into<String>> From<T> for Refused {
+    fn from(what: T) -> Self {
+        Self {
+            what: what.into(),
+            retry_after: None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -126,7 +144,7 @@ impl Endpoint {
     }
 
     /// Tells when the sign-in that is about to begin is over.
-    pub(crate) fn expect_sign_in(&self) -> oneshot::Receiver<Result<(), String>> {
+    pub(crate) fn expect_sign_in(&self) -> oneshot::Receiver<Result<(), Refused>> {
         let (tell, told) = oneshot::channel();
         self.state.lock().signing_in = Some(tell);
         told
@@ -139,9 +157,7 @@ impl Endpoint {
 
     /// Closes the connection.
     pub(crate) fn leave(&self) {
-        if let Some(connection) = self.state.lock().connection.take() {
-            connection.close(CloseReason::Finished);
-        }
+        self.state.lock().leave();
     }
 
     fn begin_locked(&self, state: &mut State, work: Work, now: Instant) {
@@ -262,7 +278,7 @@ impl Handler for Endpoint {
             let pair = Bytes::from(format!("PAIR {}\n", self.index / 2));
             let sent = connection
                 .send(pair, Bytes::new())
-                .map_err(|error| error.to_string());
+                .map_err(|error| error.to_string().into());
             state.signed_in(sent);
         }
         Timers {
@@ -305,19 +321,26 @@ impl Handler for Endpoint {
 
     fn closed(&self, _: &Arc<Connection>, _: &mut Timers, reason: CloseReason) {
         let mut state = self.state.lock();
-        state.connection = None;
+        // Who left, or is told as the outcome of its sign-in, did not lose a connection.
+        let lost = state.connection.take().is_some() && state.signing_in.is_none();
         // Work holds other endpoints, which may hold this one.
         state.waiting.clear();
         state.again.clear();
-        state.signed_in(Err(format!("connection closed: {}", reason.name())));
-        if reason != CloseReason::Finished {
+        state.signed_in(Err(format!("connection closed: {}", reason.name()).into()));
+        if lost {
             self.run.error(format!("connection closed: {}", reason.name()));
         }
     }
 }
 
 impl State {
-    fn signed_in(&mut self, outcome: Result<(), String>) {
+    fn leave(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            connection.close(CloseReason::Finished);
+        }
+    }
+
+    fn signed_in(&mut self, outcome: Result<(), Refused>) {
         if let Some(tell) = self.signing_in.take() {
             // Nobody waits any more if it took too long.
             let _ = tell.send(outcome);

@@ -41,6 +41,6 @@ fn main() -> Result<()> {
             Mode::Session(session) => mode::session::run(&args, session).await?,
         };
         report.print(args.output);
-        Ok(())
+        report.check()
     })
 }

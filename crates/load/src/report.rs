@@ -3,6 +3,7 @@
 use crate::args::Output;
 use crate::histogram::Histogram;
 use crate::process::Used;
+use anyhow::{Result, ensure};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,6 +17,8 @@ pub(crate) struct Report {
     pub unit: &'static str,
     /// Signed-in users.
     pub users: usize,
+    /// Users that should have taken part and did not sign in.
+    pub missing: usize,
     /// How the users were signed in before the measurement; absent if that is what was measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub setup: Option<Setup>,
@@ -46,7 +49,9 @@ pub(crate) struct Setup {
     pub seconds: f64,
     /// Sign-ins per second.
     pub rate: f64,
-    /// How long each took.
+    /// Sign-ins that the server refused for now (503 with Retry-After) and that were tried again.
+    pub put_off: usize,
+    /// How long each of those took that succeeded.
     pub latency: Latency,
 }
 
@@ -93,6 +98,20 @@ impl Latency {
 }
 
 impl Report {
+    /// Whether all took part who should have.
+    ///
+    /// # Errors
+    /// Somebody did not sign in: the figures are those of a smaller load.
+    pub(crate) fn check(&self) -> Result<()> {
+        let (users, missing) = (self.users, self.missing);
+        ensure!(
+            missing == 0,
+            "{missing} of {} users did not sign in",
+            users + missing
+        );
+        self.floor.as_ref().map_or(Ok(()), |floor| floor.check())
+    }
+
     /// Prints to the standard output.
     pub(crate) fn print(&self, output: Output) {
         match output {
@@ -109,6 +128,7 @@ impl Report {
             mode,
             unit,
             users,
+            missing,
             seconds,
             done,
             rate,
@@ -118,13 +138,22 @@ impl Report {
             &"idle" => format!("{mode}: {users} users held for {seconds:.1} s"),
             _ => format!("{mode}: {users} users, {done} {unit} in {seconds:.1} s = {rate:.1}/s"),
         }];
+        if *missing > 0 {
+            lines.push(format!("  NOT SIGNED IN: {missing} of {} users", users + missing));
+        }
         if let Some(Setup {
             seconds,
             rate,
+            put_off,
             latency,
         }) = &self.setup
         {
             lines.push(format!("  signed in within {seconds:.1} s = {rate:.1}/s"));
+            if *put_off > 0 {
+                lines.push(format!(
+                    "  put off by the server (503) and tried again: {put_off}"
+                ));
+            }
             lines.push(latency.text());
         }
         lines.extend(self.latencies.iter().map(Latency::text));
@@ -166,6 +195,7 @@ mod tests {
             mode: "page",
             unit: "messages",
             users: 2,
+            missing: 0,
             setup: None,
             seconds: 1.0,
             done: 1,
@@ -189,7 +219,20 @@ mod tests {
             text.contains("floor, page") && text.contains("error: 503: 1"),
             "{text}"
         );
+        assert!(
+            report.check().is_ok() && !text.contains("NOT SIGNED IN"),
+            "{text}"
+        );
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["floor"]["latencies"][0]["count"], 1);
+
+        let report = Report { missing: 3, ..report };
+        assert!(
+            report.text().contains("NOT SIGNED IN: 3 of 5 users"),
+            "{}",
+            report.text()
+        );
+        let error = report.check().unwrap_err();
+        assert_eq!(error.to_string(), "3 of 5 users did not sign in");
     }
 }

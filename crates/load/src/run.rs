@@ -19,6 +19,12 @@ use std::time::{Duration, Instant};
 /// Local addresses that short connections take turns with.
 const ADDRESSES: usize = 4000;
 
+/// Users signed in per second from many addresses: what a server admits that wants no more than 300.
+const SIGN_IN_RATE: f64 = 200.0;
+
+/// The same from one address: two requests each, where a server takes 20 per second from strangers.
+const SIGN_IN_RATE_OF_ADDRESS: f64 = 9.0;
+
 /// One run of this tool.
 #[derive(Debug)]
 pub(crate) struct Run {
@@ -38,6 +44,8 @@ pub(crate) struct Run {
     pub setup_time: Mutex<Duration>,
     /// How long a part of it took, where there are parts.
     pub part: Histogram,
+    users: usize,
+    put_off: AtomicUsize,
     target: Target,
     locals: Option<(Ipv4Addr, usize)>,
     /// What makes the identifiers of this run different from those of any other.
@@ -83,6 +91,8 @@ impl Run {
             setup: Histogram::default(),
             setup_time: Mutex::default(),
             part: Histogram::default(),
+            users: args.users,
+            put_off: AtomicUsize::new(0),
             target: Target {
                 address: args.server,
                 local: None,
@@ -120,6 +130,19 @@ impl Run {
             local,
             ..self.target.clone()
         }
+    }
+
+    /// Users to be signed in per second while a load is set up.
+    pub(crate) fn sign_in_rate(&self, args: &Args) -> f64 {
+        args.sign_in_rate.unwrap_or(match self.locals {
+            Some(_) => SIGN_IN_RATE,
+            None => SIGN_IN_RATE_OF_ADDRESS,
+        })
+    }
+
+    /// A sign-in was refused for now and is tried again.
+    pub(crate) fn put_off(&self) {
+        self.put_off.fetch_add(1, Ordering::Relaxed);
     }
 
     /// An identifier nobody else has.
@@ -164,6 +187,7 @@ impl Run {
         (latency.count > 0).then(|| Setup {
             seconds,
             rate: latency.count as f64 / seconds.max(1e-9),
+            put_off: self.put_off.load(Ordering::Relaxed),
             latency,
         })
     }
@@ -212,6 +236,7 @@ impl Run {
             mode: window.mode,
             unit: window.unit,
             users: window.connections,
+            missing: self.users.saturating_sub(window.connections),
             setup: self.setup_report(),
             seconds,
             done,

@@ -3,7 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -74,6 +75,49 @@ impl Drop for Switchboard {
     }
 }
 
+/// A registrar over clear TCP that is busy for the first so many connections, then admits everybody.
+fn busy_registrar(refusals: usize, retry_after: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for (number, stream) in listener.incoming().enumerate() {
+            let status = match number < refusals {
+                true => format!("503 Service Unavailable\r\n{retry_after}"),
+                false => "200 OK\r\n".to_owned(),
+            };
+            std::thread::spawn(move || answer_registers(stream.unwrap(), &status));
+        }
+    });
+    address
+}
+
+fn answer_registers(mut stream: TcpStream, status: &str) {
+    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+    let mut copied = String::new();
+    while let Some(Ok(line)) = lines.next() {
+        let name = line.split(':').next().unwrap();
+        if ["Via", "From", "To", "Call-ID", "CSeq"].contains(&name) {
+            copied += &format!("{line}\r\n");
+        }
+        if line.is_empty() && !copied.is_empty() {
+            let answer = format!("SIP/2.0 {status}{copied}Content-Length: 0\r\n\r\n");
+            copied.clear();
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    }
+}
+
+fn idle(server: SocketAddr) -> (bool, Value, String) {
+    let output = Command::new(PROGRAM)
+        .args(["--server", &server.to_string(), "--users", "4", "-o", "json"])
+        .args(["idle", "--hold", "0.1"])
+        .output()
+        .unwrap();
+    let report = serde_json::from_slice(&output.stdout).unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    (output.status.success(), report, errors)
+}
+
 fn done(report: &Value) -> u64 {
     report["done"].as_u64().unwrap()
 }
@@ -128,4 +172,23 @@ fn a_server_that_is_not_there_is_named() {
             .unwrap()
             .contains("nobody could sign in: connect: ")
     );
+}
+
+#[test]
+fn a_user_who_is_put_off_comes_back_when_told() {
+    let (success, report, errors) = idle(busy_registrar(3, "Retry-After: 1 (busy)\r\n"));
+    assert!(success, "{errors}");
+    assert_eq!(report["users"], 4);
+    assert_eq!(report["setup"]["put_off"], 3);
+    assert!(report["setup"]["seconds"].as_f64().unwrap() >= 1.0, "{report}");
+    assert_eq!(report["errors"], serde_json::json!({}));
+}
+
+#[test]
+fn users_who_did_not_sign_in_are_missed() {
+    let (success, report, errors) = idle(busy_registrar(3, ""));
+    assert!(!success);
+    assert!(errors.contains("3 of 4 users did not sign in"), "{errors}");
+    assert_eq!((&report["users"], &report["missing"]), (&1.into(), &3.into()));
+    assert_eq!(report["errors"]["REGISTER: 503 Service Unavailable"], 3);
 }

@@ -1,7 +1,7 @@
 //! REGISTER, and answering challenges (RFC 3261 sections 10.2 and 22).
 
 use super::request::{Body, Draft};
-use super::{Endpoint, Purpose, State, Timers, Waiting};
+use super::{Endpoint, Purpose, Refused, State, Timers, Waiting};
 use sip_auth::digest::client::Challenge;
 use sip_types::{HeaderName, Response, StatusCode, typed};
 use std::time::{Duration, Instant};
@@ -80,8 +80,7 @@ impl Endpoint {
             .get_all(&name)
             .find_map(|value| Challenge::parse(&value).ok());
         let Some(challenge) = challenge else {
-            state.signed_in(Err("no Digest challenge".to_owned()));
-            return self.run.error("no Digest challenge");
+            return self.refused(state, "no Digest challenge".into());
         };
         draft.answered_challenge = true;
         let always = draft.method != "REGISTER";
@@ -96,6 +95,15 @@ impl Endpoint {
         self.send(state, draft, purpose, now);
     }
 
+    /// A sign-in ends here, and whoever waits for it counts that; anything later is counted at once.
+    fn refused(&self, state: &mut State, refused: Refused) {
+        if state.signing_in.is_none() {
+            return self.run.error(refused.what);
+        }
+        state.signed_in(Err(refused));
+        state.leave();
+    }
+
     pub(super) fn registered(
         &self,
         state: &mut State,
@@ -105,13 +113,25 @@ impl Endpoint {
     ) {
         if !response.status().is_success() {
             let what = format!("REGISTER: {} {}", response.status().code(), response.reason());
-            state.signed_in(Err(what));
-            return;
+            let retry_after = retry_after(response);
+            return self.refused(state, Refused { what, retry_after });
         }
         let granted = granted(response).unwrap_or(Duration::from_secs(EXPIRES));
         timers.refresh = Some(now + granted * 4 / 5);
         state.signed_in(Ok(()));
     }
+}
+
+/// When a server that is busy wants to be asked again (RFC 3261 sections 20.33 and 21.5.4). Without the header a
+/// 503 says nothing of the sort.
+fn retry_after(response: &Response) -> Option<Duration> {
+    if response.status() != StatusCode::SERVICE_UNAVAILABLE {
+        return None;
+    }
+    let value = response.headers().get(&HeaderName::RetryAfter)?;
+    // A comment or parameters may follow the seconds.
+    let seconds = value.split(['(', ';', ' ']).next()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
 }
 
 /// How long the registration lasts: the least that any binding says, or the whole answer.

@@ -70,7 +70,7 @@ async fn work(run: Arc<Run>, users: Vec<usize>, prefix: String, pacing: Option<A
         let endpoint = Endpoint::new(user, &prefix, true, &run);
         match sign_in(&run, &endpoint, run.next_target()).await {
             Ok(()) => run.unit_done(since),
-            Err(error) => run.error(error),
+            Err(refused) => run.error(refused.what),
         }
         endpoint.leave();
     }

@@ -30,7 +30,9 @@ async fn register_refresh_and_leave() -> Result<()> {
 async fn a_page_mode_message() -> Result<()> {
     let (pool, sip, pip) = pool().await?;
     let mut other = pool.endpoint(&pip, Dialect::Simple).await?;
-    let run = Sipp::new(pool.tcp()?, &scenario("message.xml"), &sip, &pip)?.start()?;
+    let run = Sipp::new(pool.tcp()?, &scenario("message.xml"), &sip, &pip)?
+        .start()
+        .await?;
     let got = other.receive("hello from sipp").await?;
     assert!(got.require("From")?.contains(&sip.uri()));
     run.done().await
@@ -40,7 +42,9 @@ async fn a_page_mode_message() -> Result<()> {
 async fn a_session_of_ten_messages() -> Result<()> {
     let (pool, sip, pip) = pool().await?;
     let mut other = pool.endpoint(&pip, Dialect::Lync).await?;
-    let run = Sipp::new(pool.tcp()?, &scenario("session.xml"), &sip, &pip)?.start()?;
+    let run = Sipp::new(pool.tcp()?, &scenario("session.xml"), &sip, &pip)?
+        .start()
+        .await?;
     let session = other.accept().await?;
     for number in 1..=10 {
         let got = other.receive(&format!("message {number}")).await?;
@@ -55,7 +59,9 @@ async fn a_session_of_ten_messages() -> Result<()> {
 async fn a_cancelled_invitation() -> Result<()> {
     let (pool, sip, pip) = pool().await?;
     let mut other = pool.endpoint(&pip, Dialect::Lync).await?;
-    let run = Sipp::new(pool.tcp()?, &scenario("cancel.xml"), &sip, &pip)?.start()?;
+    let run = Sipp::new(pool.tcp()?, &scenario("cancel.xml"), &sip, &pip)?
+        .start()
+        .await?;
     let invite = other.expect("INVITE").await?;
     let ringing = other.reply(&invite, 180);
     other.send(&ringing).await?;

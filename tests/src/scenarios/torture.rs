@@ -1,13 +1,90 @@
-//! Messages written to hurt parsers, on fresh and on signed-in connections: the process stays up, a
-//! control connection is served meanwhile, and nothing is answered with a defect of ours (500).
+//! Messages written to hurt parsers, on fresh and on signed-in connections: each gets exactly the answer its
+//! `.expected` file stands for, the connection goes on or is closed as that says, and a control
+//! connection is served meanwhile.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use test_support::{Dialect, Puppet, Sandbox, Wire};
 
-use super::still_served;
+use super::{status, still_served};
+
+/// A message of the parser's own tests.
+struct Torture {
+    name: String,
+    bytes: Vec<u8>,
+    expected: String,
+}
+
+/// What the server does with a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// This status, and the connection goes on.
+    Answer(u16),
+    /// This status, then the end: nobody knows where the next message would begin.
+    AnswerAndClose(u16),
+    /// The end without a word: there is nobody to answer to.
+    Close,
+    /// Nothing at all, as for a response nobody waits for.
+    Ignore,
+}
+
+/// Who sends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sender {
+    Fresh,
+    SignedIn,
+}
+
+impl Torture {
+    fn expects(&self, key: &str) -> Option<&str> {
+        let mut lines = self.expected.lines().filter_map(|line| line.split_once(':'));
+        lines
+            .find(|(known, _)| known.trim() == key)
+            .map(|(_, value)| value.trim())
+    }
+
+    /// What the files of sip-types say of the parser, in terms of a server: a line `fresh` or `signed-in` where
+    /// the message is good and the answer is the server's own decision, the parser's outcome otherwise.
+    fn outcome(&self, sender: Sender) -> Result<Outcome> {
+        let key = match sender {
+            Sender::Fresh => "fresh",
+            Sender::SignedIn => "signed-in",
+        };
+        if let Some(own) = self.expects(key) {
+            return outcome_of(own).with_context(|| format!("{key} of {}", self.name));
+        }
+        let words: Vec<&str> = self
+            .expects("outcome")
+            .context("no outcome")?
+            .split(' ')
+            .collect();
+        Ok(match (words.as_slice(), sender) {
+            (["request", _], Sender::Fresh) => Outcome::Answer(401),
+            // All of them name somebody in From who is not the one signed in.
+            (["request", _], Sender::SignedIn) => Outcome::Answer(403),
+            (["response" | "drop", ..], _) => Outcome::Ignore,
+            (["reject", code, ..], _) => Outcome::Answer(code.parse()?),
+            (["refuse", code, ..], _) if self.expects("answerable") == Some("yes") => {
+                Outcome::AnswerAndClose(code.parse()?)
+            }
+            (["refuse", ..], _) => Outcome::Close,
+            _ => bail!("{}: {words:?}?", self.name),
+        })
+    }
+}
+
+/// `403`, `400 close`, `close` or `nothing`.
+fn outcome_of(text: &str) -> Result<Outcome> {
+    Ok(match text.split_once(' ') {
+        None if text == "close" => Outcome::Close,
+        None if text == "nothing" => Outcome::Ignore,
+        None => Outcome::Answer(text.parse()?),
+        Some((code, "close")) => Outcome::AnswerAndClose(code.parse()?),
+        Some(_) => bail!("{text:?} is no outcome"),
+    })
+}
 
 /// The messages of the parser's own tests, valid and invalid.
-fn messages() -> Result<Vec<(String, Vec<u8>)>> {
+fn messages() -> Result<Vec<Torture>> {
     let mut found = Vec::new();
     for folder in ["valid", "invalid"] {
         let folder = crate::sources::root()
@@ -16,12 +93,15 @@ fn messages() -> Result<Vec<(String, Vec<u8>)>> {
         for entry in std::fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
             let path = entry?.path();
             if path.extension().is_some_and(|extension| extension == "sip") {
-                let name = path
-                    .file_stem()
-                    .unwrap_or_default()
-                    .to_string_lossy()
-                    .into_owned();
-                found.push((name, std::fs::read(&path)?));
+                found.push(Torture {
+                    name: path
+                        .file_stem()
+                        .unwrap_or_default()
+                        .to_string_lossy()
+                        .into_owned(),
+                    bytes: std::fs::read(&path)?,
+                    expected: std::fs::read_to_string(path.with_extension("expected"))?,
+                });
             }
         }
     }
@@ -30,63 +110,86 @@ fn messages() -> Result<Vec<(String, Vec<u8>)>> {
         "only {} messages; RFC 4475 alone has 49",
         found.len()
     );
-    found.sort();
+    found.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(found)
 }
 
-/// Sends one message and a request after it, and reads what comes until that is answered or the
-/// connection closes.
-async fn endure(client: &mut Puppet, name: &str, bytes: &[u8]) -> Result<()> {
-    client.flow.send(bytes).await?;
-    let probe = client.request("OPTIONS", "sip:example.test");
-    // The server may have closed before all was written.
-    let _ = client.send(&probe).await;
-    let id = probe.get("Call-ID").unwrap_or_default().to_owned();
+/// Sends the message and holds what comes of it against the expectation.
+async fn endure(client: &mut Puppet, torture: &Torture, sender: Sender) -> Result<()> {
+    let expected = torture.outcome(sender)?;
+    client.flow.send(&torture.bytes).await?;
+    match expected {
+        Outcome::Answer(code) => {
+            status(&final_answer(client).await?, code)?;
+            goes_on(client).await
+        }
+        Outcome::AnswerAndClose(code) => {
+            status(&final_answer(client).await?, code)?;
+            nothing_but_the_end(client).await
+        }
+        Outcome::Close => nothing_but_the_end(client).await,
+        Outcome::Ignore => goes_on(client).await,
+    }
+}
+
+/// The next message, which has to be a final response.
+async fn final_answer(client: &mut Puppet) -> Result<Wire> {
     loop {
-        let next = client.flow.next().await;
-        let Ok(next) = next else {
-            // Nothing for a while: a message that promised a longer body is waited for.
-            return Ok(());
-        };
-        let Some(message) = next else { return Ok(()) };
-        check(name, &message)?;
-        if message.header("Call-ID") == Some(id.as_str()) {
-            return Ok(());
+        let answer = client.flow.next().await?.context("closed without an answer")?;
+        let code = answer.status().with_context(|| format!("a request:\n{answer}"))?;
+        if code >= 200 {
+            return Ok(answer);
         }
     }
 }
 
-fn check(name: &str, message: &Wire) -> Result<()> {
-    ensure!(message.status() != Some(500), "{name} was answered:\n{message}");
+/// The next request is answered, and nothing comes before its answer.
+async fn goes_on(client: &mut Puppet) -> Result<()> {
+    let probe = client.request("OPTIONS", "sip:example.test");
+    client.send(&probe).await?;
+    let answer = client.flow.next().await?.context("closed")?;
+    status(&answer, 200)?;
     ensure!(
-        message.status() != Some(200) || message.require("CSeq")?.contains("OPTIONS"),
-        "{name} was taken:\n{message}"
+        answer.header("Call-ID") == probe.get("Call-ID"),
+        "one answer too many:\n{answer}"
     );
     Ok(())
 }
 
-#[tokio::test]
-async fn torture_messages_on_fresh_connections() -> Result<()> {
+async fn nothing_but_the_end(client: &mut Puppet) -> Result<()> {
+    let more = client.flow.closed().await?;
+    ensure!(more.is_empty(), "before the end came {more:?}");
+    Ok(())
+}
+
+/// All messages, each on a connection of its own. Says of all what went wrong, not of the first only.
+async fn torture(sender: Sender) -> Result<()> {
     let mut pool = Sandbox::start().await?;
     let mut control = pool.page_user("control").await?;
     let eve = pool.create("eve").await?;
-    for (name, bytes) in messages()? {
-        let mut client = pool.puppet(&eve, Dialect::Simple).await?;
-        endure(&mut client, &name, &bytes).await?;
-        still_served(&mut control).await.with_context(|| name.clone())?;
+    let mut wrong = Vec::new();
+    for message in messages()? {
+        let mut client = match sender {
+            Sender::Fresh => pool.puppet(&eve, Dialect::Simple).await?,
+            Sender::SignedIn => pool.endpoint(&eve, Dialect::Simple).await?,
+        };
+        if let Err(error) = endure(&mut client, &message, sender).await {
+            wrong.push(format!("{}: {error:#}", message.name));
+        }
+        still_served(&mut control)
+            .await
+            .with_context(|| message.name.clone())?;
     }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n\n"));
     pool.healthy()
 }
 
 #[tokio::test]
+async fn torture_messages_on_fresh_connections() -> Result<()> {
+    torture(Sender::Fresh).await
+}
+
+#[tokio::test]
 async fn torture_messages_on_signed_in_connections() -> Result<()> {
-    let mut pool = Sandbox::start().await?;
-    let mut control = pool.page_user("control").await?;
-    let eve = pool.create("eve").await?;
-    for (name, bytes) in messages()? {
-        let mut client = pool.endpoint(&eve, Dialect::Simple).await?;
-        endure(&mut client, &name, &bytes).await?;
-        still_served(&mut control).await.with_context(|| name.clone())?;
-    }
-    pool.healthy()
+    torture(Sender::SignedIn).await
 }

@@ -5,7 +5,7 @@
 //! `stdio` module stays off because it wants a terminal; `uuid` is needed for the instance id. The outbound address
 //! must be an IP address. `message` always goes to the marked contact.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -13,11 +13,11 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 
-use super::Program;
+use super::{Program, free_port};
 use crate::patience::{eventually, within};
 use crate::sandbox::{Account, DOMAIN};
 
@@ -187,11 +187,6 @@ fn config(ca: &Path, control: SocketAddr, console: SocketAddr) -> String {
          ctrl_tcp_listen {control}\ncons_listen {console}\n",
         ca.display()
     )
-}
-
-async fn free_port() -> Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    Ok(listener.local_addr()?)
 }
 
 /// The connection to `ctrl_tcp`: commands with their answers, and events in between.

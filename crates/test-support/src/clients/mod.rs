@@ -9,8 +9,27 @@ mod lyncdrive;
 mod program;
 mod sipp;
 
+use std::net::{Ipv4Addr, SocketAddr};
+
+use anyhow::{Result, bail};
+use tokio::net::TcpListener;
+
 pub use baresip::Baresip;
 pub use linphone::Linphone;
 pub use lyncdrive::Lyncdrive;
 pub use program::Program;
 pub use sipp::{Sipp, SippRun};
+
+/// A loopback port for a client that can not take port 0. It lies below the range from which the
+/// kernel draws ports for connections, so that no client of another test takes it meanwhile.
+async fn free_port() -> Result<SocketAddr> {
+    for _ in 0..100 {
+        let mut random = [0; 2];
+        getrandom::fill(&mut random)?;
+        let port = 10_000 + u16::from_le_bytes(random) % 20_000;
+        if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+            return Ok(listener.local_addr()?);
+        }
+    }
+    bail!("no free port in a hundred tries")
+}

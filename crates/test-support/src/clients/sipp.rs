@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use super::Program;
+use super::{Program, free_port};
 use crate::sandbox::{Account, DOMAIN};
 
 /// One run of SIPp with one scenario.
@@ -74,7 +74,9 @@ impl Sipp {
     ///
     /// # Errors
     /// SIPp is not installed.
-    pub fn start(self) -> Result<SippRun> {
+    pub async fn start(mut self) -> Result<SippRun> {
+        let port = free_port().await?.port();
+        self.command.args(["-p", &port.to_string()]);
         let program = Program::spawn(&self.name, self.command)?;
         Ok(SippRun {
             program,
@@ -87,7 +89,7 @@ impl Sipp {
     /// # Errors
     /// The scenario failed; the messages are shown.
     pub async fn run(self) -> Result<()> {
-        self.start()?.done().await
+        self.start().await?.done().await
     }
 }
 

@@ -1,0 +1,137 @@
+//! What reading a body costs where the server looks into it: offers, wrapped messages, receipts, typing.
+//!
+//! `cargo bench -p sip-bodies`. Each input is what a stock client sends.
+
+#![expect(clippy::panic, reason = "a benchmark with a wrong input must stop")]
+
+use bytes::Bytes;
+use divan::counter::BytesCount;
+use divan::{Bencher, black_box};
+use sip_bodies::cpim::{Cpim, Disposition};
+use sip_bodies::imdn::Imdn;
+use sip_bodies::is_composing::IsComposing;
+use sip_bodies::ms_text_format::MsTextFormat;
+use sip_bodies::sdp::{ACCEPT_TYPES, ImSession, SessionDescription};
+use std::net::{IpAddr, Ipv4Addr};
+
+fn main() {
+    divan::main();
+}
+
+/// The offer of a Lync-family client.
+const OFFER: &str = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=session\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+    m=message 5061 sip null\r\na=accept-types:text/plain text/html image/gif application/im-iscomposing+xml \
+    application/ms-imdn+xml text/x-msmsgsinvite\r\n";
+
+/// A message that asks for receipts, as Linphone wraps it.
+const CPIM: &str = "From: <sip:alice@example.test>\r\nTo: <sip:bob@example.test>\r\n\
+    DateTime: 2026-07-25T10:05:42Z\r\nNS: imdn <urn:ietf:params:imdn>\r\nimdn.Message-ID: QZdWGtW3ck\r\n\
+    imdn.Disposition-Notification: positive-delivery, negative-delivery, display\r\n\r\n\
+    Content-Type: text/plain;charset=UTF-8\r\nContent-Length: 23\r\n\r\nLunch at one, as usual?";
+
+/// The receipt Linphone sends when that was read.
+const IMDN: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"no\" ?>\n\
+    <imdn xmlns=\"urn:ietf:params:xml:ns:imdn\" xmlns:linphoneimdn=\"http://www.linphone.org/xsds/imdn.xsd\">\n\n  \
+    <message-id>QZdWGtW3ck</message-id>\n  <datetime>2026-07-25T10:05:42Z</datetime>\n  \
+    <recipient-uri>sip:bob@example.test</recipient-uri>\n\n  <display-notification>\n    <status>\n      \
+    <displayed/>\n    </status>\n  </display-notification>\n</imdn>\n";
+
+const IS_COMPOSING: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"no\" ?>\n\
+    <isComposing xmlns=\"urn:ietf:params:xml:ns:im-iscomposing\">\n\n  <state>active</state>\n  \
+    <contenttype>text/plain</contenttype>\n  <refresh>60</refresh>\n\n</isComposing>\n";
+
+/// The first text of a session, in the header field of a Lync-family INVITE.
+const MS_TEXT_FORMAT: &str = "text/plain; charset=UTF-8;msgr=WAAtAE0ATQBTAC0ASQBNAC0ARgBvAHIAbQBhAHQAOgAgAEYATgA9AE0\
+    AUwAlADIAMABTAGgAZQBsAGwAJQAyADAARABsAGcAOwAgAEUARgA9ADsAIABDAE8APQAwADsAIABDAFMAPQAwADsAIABQAEYAPQAwAA0ACgANAA\
+    oA;ms-body=THVuY2ggYXQgb25lLCBhcyB1c3VhbD8=";
+
+/// Stops a benchmark whose input is not what it should be.
+fn right<T, E: std::fmt::Display>(outcome: Result<T, E>) -> T {
+    outcome.unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn ours() -> ImSession<'static> {
+    ImSession {
+        address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+        session_id: 7,
+        port: 5061,
+        uri: Some("sip:bob@example.test"),
+        accept_types: ACCEPT_TYPES,
+    }
+}
+
+#[divan::bench(sample_size = 100)]
+fn sdp_parse(bencher: Bencher<'_, '_>) {
+    bencher
+        .counter(BytesCount::of_str(OFFER))
+        .bench(|| right(SessionDescription::parse(black_box(OFFER).as_bytes())));
+}
+
+#[divan::bench(sample_size = 100)]
+fn sdp_answer(bencher: Bencher<'_, '_>) {
+    let (ours, offer) = (ours(), right(SessionDescription::parse(OFFER.as_bytes())));
+    bencher.bench(|| {
+        let answer = black_box(&ours).answer(black_box(&offer));
+        answer.unwrap_or_else(|| panic!("the offer has an IM session"))
+    });
+}
+
+#[divan::bench(sample_size = 100)]
+fn sdp_offer(bencher: Bencher<'_, '_>) {
+    let ours = ours();
+    bencher.bench(|| black_box(&ours).offer());
+}
+
+#[divan::bench(sample_size = 100)]
+fn cpim_parse(bencher: Bencher<'_, '_>) {
+    let body = Bytes::from_static(CPIM.as_bytes());
+    bencher
+        .counter(BytesCount::of_str(CPIM))
+        .bench(|| right(Cpim::parse(black_box(&body))));
+}
+
+/// Parsing, and what routing a receipt back needs.
+#[divan::bench(sample_size = 100)]
+fn cpim_parse_and_look(bencher: Bencher<'_, '_>) {
+    let body = Bytes::from_static(CPIM.as_bytes());
+    bencher.counter(BytesCount::of_str(CPIM)).bench(|| {
+        let message = right(Cpim::parse(black_box(&body)));
+        let asked: Vec<Disposition> = message.dispositions();
+        let content_type = message.content_type().map(|value| value.len());
+        (message.message_id().map(str::len), asked, content_type)
+    });
+}
+
+#[divan::bench(sample_size = 100)]
+fn imdn_parse(bencher: Bencher<'_, '_>) {
+    bencher
+        .counter(BytesCount::of_str(IMDN))
+        .bench(|| right(Imdn::parse(black_box(IMDN).as_bytes())));
+}
+
+#[divan::bench(sample_size = 100)]
+fn imdn_print(bencher: Bencher<'_, '_>) {
+    let receipt = right(Imdn::parse(IMDN.as_bytes()));
+    bencher.bench(|| black_box(&receipt).print());
+}
+
+#[divan::bench(sample_size = 100)]
+fn is_composing_parse(bencher: Bencher<'_, '_>) {
+    bencher
+        .counter(BytesCount::of_str(IS_COMPOSING))
+        .bench(|| right(IsComposing::parse(black_box(IS_COMPOSING).as_bytes())));
+}
+
+#[divan::bench(sample_size = 100)]
+fn is_composing_print(bencher: Bencher<'_, '_>) {
+    let typing = right(IsComposing::parse(IS_COMPOSING.as_bytes()));
+    bencher.bench(|| black_box(&typing).print());
+}
+
+#[divan::bench(sample_size = 100)]
+fn ms_text_format_parse(bencher: Bencher<'_, '_>) {
+    bencher.counter(BytesCount::of_str(MS_TEXT_FORMAT)).bench(|| {
+        let text = right(MsTextFormat::parse(black_box(MS_TEXT_FORMAT)));
+        text.unwrap_or_else(|| panic!("the value carries a text"))
+    });
+}

@@ -1,6 +1,6 @@
 //! What authentication costs: a proof at sign-in, a signature on each message, a credential taken from the store.
 //!
-//! `cargo bench -p sip-auth`. Digest is paid once per connection, NTLM signatures with every message of a
+//! `cargo bench -p sip-auth --features client`. Digest is paid once per connection, NTLM signatures with every message of a
 //! Lync-family client, in both directions.
 
 #![expect(clippy::panic, reason = "a benchmark with a wrong input must stop")]

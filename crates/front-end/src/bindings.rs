@@ -16,13 +16,16 @@ const REGISTRATION_EVENT: &str = "text/registration-event";
 impl FrontEndService {
     /// Follows the registrar's changes until it ends. To be run as a task for as long as the front end serves.
     pub(crate) async fn follow_bindings(self: Arc<Self>) {
+        let mut may_have_missed = false;
         loop {
             match self.registrar.watch().await {
                 Ok(mut changes) => {
+                    if std::mem::replace(&mut may_have_missed, true) {
+                        self.reconcile().await;
+                    }
                     while let Some(change) = changes.next().await {
                         self.apply(&change);
                     }
-                    // This front end keeps no cache of bindings, so a lost stream is only asked for again.
                     tracing::debug!("the stream of binding changes ended");
                 }
                 Err(error) => tracing::warn!(%error, "cannot follow binding changes"),
@@ -35,10 +38,44 @@ impl FrontEndService {
     /// waiting for its next request to fail.
     pub(crate) fn farewell(self: &Arc<Self>) {
         for flow in self.flows.values() {
-            let Some(who) = flow.signed_in() else { continue };
             for registration in flow.registrations() {
                 if registration.client.family == ClientFamily::Lync {
-                    self.send_notice(&flow, &registration, &who.aor, "deactivated", "the server stops");
+                    self.send_notice(
+                        &flow,
+                        &registration,
+                        &registration.aor,
+                        "deactivated",
+                        "the server stops",
+                    );
+                }
+            }
+        }
+    }
+
+    /// Finds out what a lost stream of changes would have told: registrations here that no longer stand.
+    async fn reconcile(self: &Arc<Self>) {
+        for flow in self.flows.values() {
+            for registration in flow.registrations() {
+                let Ok(location) = self.registrar.lookup(&registration.aor).await else {
+                    continue;
+                };
+                let bindings = location.map(|location| location.bindings);
+                let stands = bindings
+                    .iter()
+                    .flat_map(|bindings| bindings.iter())
+                    .any(|binding| {
+                        binding.address.endpoint == registration.endpoint
+                            && binding.address.epoch == registration.epoch
+                    });
+                if !stands {
+                    let address = EndpointAddress {
+                        aor: registration.aor,
+                        endpoint: registration.endpoint,
+                        epoch: registration.epoch,
+                        member: self.config.member.clone(),
+                        connection: flow.id(),
+                    };
+                    self.end_binding(&address, BindingEnd::Expired);
                 }
             }
         }
@@ -48,6 +85,15 @@ impl FrontEndService {
         for (address, end) in &change.ended {
             if address.member == self.config.member {
                 self.end_binding(address, *end);
+            }
+        }
+        if change.account_ended {
+            // Rare, so looking at every connection is cheaper than remembering who is signed in where.
+            for flow in self.flows.values() {
+                if flow.signed_in().is_some_and(|who| who.aor == change.aor) {
+                    flow.sign_out();
+                    flow.close(CloseReason::Replaced);
+                }
             }
         }
     }

@@ -1,10 +1,10 @@
 //! Delivering a message to endpoints of this front end, page mode or inside a session.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::future::join_all;
-use rpc::{Deliver, FailureReason, InstantMessage, Path, Target};
+use rpc::{Deliver, EndpointId, FailureReason, InstantMessage, MessageId, Path, Target};
 use sip_types::{HeaderName, Method, Request, RequestBuilder, Response, StatusCode};
 use tokio::sync::oneshot;
 
@@ -40,7 +40,7 @@ async fn to_target(
     target: &Target,
 ) -> Result<(), FailureReason> {
     let (flow, registration) = service.find(&target.address).ok_or(FailureReason::NotOwner)?;
-    match flow.admit_delivery(deliver.message.id) {
+    match flow.admit_delivery(&registration.endpoint, deliver.message.id) {
         Admission::Deliver => {}
         Admission::Done(outcome) => {
             service.counters.duplicate();
@@ -56,18 +56,46 @@ async fn to_target(
         }
     }
     let started = Instant::now();
+    let admitted = Admitted {
+        flow: &flow,
+        endpoint: &registration.endpoint,
+        id: deliver.message.id,
+        outcome: None,
+    };
     let delivery = Delivery {
         service,
         flow: &flow,
         registration: &registration,
         message: &deliver.message,
     };
-    let outcome = delivery.send(target.path, deliver.patience).await;
+    let outcome = delivery.send(target.path, started + deliver.patience).await;
     if outcome.is_ok() {
         service.counters.delivery().observe(started.elapsed());
     }
-    flow.finish_delivery(deliver.message.id, outcome);
-    outcome
+    admitted.finish(outcome)
+}
+
+/// A delivery the endpoint's memory knows to be under way. However it ends, also by nobody waiting for it any more, the
+/// memory learns of it, so that a repeated delivery never waits for one that is over.
+struct Admitted<'a> {
+    flow: &'a Flow,
+    endpoint: &'a EndpointId,
+    id: MessageId,
+    outcome: Option<Result<(), FailureReason>>,
+}
+
+impl Admitted<'_> {
+    fn finish(mut self, outcome: Result<(), FailureReason>) -> Result<(), FailureReason> {
+        self.outcome = Some(outcome);
+        outcome
+    }
+}
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        let outcome = self.outcome.unwrap_or(Err(FailureReason::Timeout));
+        self.flow.finish_delivery(self.endpoint, self.id, outcome);
+    }
 }
 
 /// One message on its way to one endpoint.
@@ -79,15 +107,15 @@ struct Delivery<'a> {
 }
 
 impl Delivery<'_> {
-    async fn send(&self, path: Path, patience: Duration) -> Result<(), FailureReason> {
+    async fn send(&self, path: Path, deadline: Instant) -> Result<(), FailureReason> {
         let plain_only = self.flow.plain_only();
-        let status = self.attempt(path, plain_only, patience).await?;
+        let status = self.attempt(path, plain_only, deadline).await?;
         if status == StatusCode::UNSUPPORTED_MEDIA_TYPE
             && !plain_only
             && outgoing::has_plainer_form(&self.message.content)
         {
             self.flow.set_plain_only();
-            return outcome(self.attempt(path, true, patience).await?);
+            return outcome(self.attempt(path, true, deadline).await?);
         }
         outcome(status)
     }
@@ -97,21 +125,24 @@ impl Delivery<'_> {
         &self,
         path: Path,
         plain_only: bool,
-        patience: Duration,
+        deadline: Instant,
     ) -> Result<StatusCode, FailureReason> {
         let body = outgoing::message(self.registration.client.family, plain_only, &self.message.content);
         let (leg, response) = match path {
             Path::Page => (None, self.page(body)),
             Path::Leg(id) => {
                 let leg = self.service.legs.get(&id).ok_or(FailureReason::NoSession)?;
-                if tokio::time::timeout(patience, leg.settled()).await.is_err() {
+                if tokio::time::timeout_at(deadline.into(), leg.settled())
+                    .await
+                    .is_err()
+                {
                     return Err(FailureReason::Timeout);
                 }
                 let response = self.in_session(&leg, body).ok_or(FailureReason::NoSession)?;
                 (Some(leg), response)
             }
         };
-        let response = match tokio::time::timeout(patience, response).await {
+        let response = match tokio::time::timeout_at(deadline.into(), response).await {
             Ok(Ok(response)) => response,
             Ok(Err(_)) if self.flow.is_gone() => return Err(FailureReason::Unavailable),
             // No answer in time, from the client or by its transaction.

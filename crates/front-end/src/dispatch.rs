@@ -37,17 +37,6 @@ pub(crate) fn request(
             .to_tag(&service.ids.tag());
         return flow.respond(service, &key, reply.build());
     }
-    if let Some(refused) = too_many(service, flow) {
-        service.counters.refused(refused);
-        let reply = request
-            .reply(StatusCode::SERVICE_UNAVAILABLE)
-            .to_tag(&service.ids.tag());
-        flow.respond(service, &key, reply.header(HeaderName::RetryAfter, 5).build());
-        if refused == Refused::UnauthenticatedRate || flow.exceeds_for_too_long() {
-            flow.close(CloseReason::Abuse);
-        }
-        return;
-    }
     let signed_in = flow.signed_in();
     if signed_in.is_none() && is_probe(service, flow, &request) {
         service.counters.probe();
@@ -73,7 +62,7 @@ pub(crate) fn request(
 }
 
 /// One client may not take the time of the others, and all together not more than there is.
-fn too_many(service: &FrontEndService, flow: &Flow) -> Option<Refused> {
+pub(crate) fn too_many(service: &FrontEndService, flow: &Flow) -> Option<Refused> {
     if !flow.admit_request() {
         return Some(Refused::RequestRate);
     }
@@ -82,6 +71,25 @@ fn too_many(service: &FrontEndService, flow: &Flow) -> Option<Refused> {
     }
     let strangers = flow.signed_in().is_none() && !service.admit_unauthenticated(flow.peer());
     strangers.then_some(Refused::UnauthenticatedRate)
+}
+
+/// Answers a request that is one too many, before it costs more than the answer. An ACK is never answered.
+pub(crate) fn refuse_excess(service: &FrontEndService, flow: &Flow, request: &Request, refused: Refused) {
+    service.counters.refused(refused);
+    if *request.method() != Method::Ack {
+        let reply = request
+            .reply(StatusCode::SERVICE_UNAVAILABLE)
+            .to_tag(&service.ids.tag());
+        flow.reject(
+            service,
+            reply
+                .header(HeaderName::RetryAfter, service.retry_after())
+                .build(),
+        );
+    }
+    if refused == Refused::UnauthenticatedRate || flow.exceeds_for_too_long() {
+        flow.close(CloseReason::Abuse);
+    }
 }
 
 /// OPTIONS to the server itself says nothing about users, and is what a balancer asks.

@@ -24,7 +24,7 @@ use crate::client::Client;
 use crate::config::Advertised;
 use crate::counters::Refused;
 use crate::leg::Leg;
-use crate::recent::{Admission, Recent};
+use crate::recent::{Admission, Delivered, Recent};
 use crate::service::FrontEndService;
 use crate::sign_in::{self, PendingNtlm};
 use crate::signing;
@@ -45,6 +45,8 @@ pub(crate) struct SignedIn {
 /// An endpoint registered on a connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Registration {
+    /// Whose endpoint.
+    pub(crate) aor: AddressOfRecord,
     pub(crate) endpoint: EndpointId,
     pub(crate) epoch: Epoch,
     pub(crate) client: Client,
@@ -184,8 +186,12 @@ impl Flow {
             match &message {
                 // A fresh sign-in on the same connection: the association ends, the challenge follows.
                 Message::Request(request) if *request.method() == Method::Register => inner.sign_out(),
-                Message::Request(request) if *request.method() != Method::Ack => {}
-                Message::Request(_) | Message::Response(_) => return None,
+                // Neither can be challenged: what they refer to stays as it is.
+                Message::Request(request) if matches!(request.method(), Method::Ack | Method::Cancel) => {
+                    return None;
+                }
+                Message::Request(_) => {}
+                Message::Response(_) => return None,
             }
         }
         if let Message::Request(request) = &mut message {
@@ -250,6 +256,12 @@ impl Flow {
         if inner.transactions.respond(key, &response, Instant::now()).is_ok() {
             self.write_response(&mut inner, response);
         }
+    }
+
+    /// Answers a request that never became a transaction.
+    pub(crate) fn reject(&self, service: &FrontEndService, response: Response) {
+        service.counters.response_out(response.status());
+        self.write_response(&mut self.inner.lock(), response);
     }
 
     /// A request of ours outside any dialog, with everything but its own headers and body.
@@ -346,7 +358,6 @@ impl Flow {
 
 /// What a closed connection leaves behind, to be passed on to its owners.
 pub(crate) struct Remains {
-    pub(crate) signed_in: Option<Arc<SignedIn>>,
     pub(crate) registrations: SmallVec<[Registration; 1]>,
     pub(crate) legs: Vec<Arc<Leg>>,
 }
@@ -428,14 +439,29 @@ impl Flow {
     }
 
     /// From now on the connection carries this identity and, for signing schemes, this association.
-    pub(crate) fn sign_in(&self, who: Arc<SignedIn>, association: Option<SecurityAssociation>) {
+    ///
+    /// Returns the registrations of somebody else who was signed in before: they end.
+    pub(crate) fn sign_in(
+        &self,
+        who: Arc<SignedIn>,
+        association: Option<SecurityAssociation>,
+    ) -> SmallVec<[Registration; 1]> {
         let mut inner = self.inner.lock();
+        let is_foreign = |registration: &Registration| registration.aor != who.aor;
+        let former = inner
+            .registrations
+            .iter()
+            .filter(|known| is_foreign(known))
+            .cloned()
+            .collect();
+        inner.registrations.retain(|known| !is_foreign(known));
         inner.signed_in = Some(who);
         inner.association = association.map(Box::new);
         inner.nonce = None;
         inner.failed_proofs = 0;
         drop(inner);
         self.connection.set_authenticated();
+        former
     }
 
     /// The identity is gone: the next request is challenged again.
@@ -492,12 +518,21 @@ impl Flow {
 
     // === registrations ===
 
-    pub(crate) fn keep_registration(&self, registration: Registration) {
+    /// False if the connection is gone or belongs to somebody else by now: the registration has to be undone.
+    pub(crate) fn keep_registration(&self, registration: Registration) -> bool {
         let mut inner = self.inner.lock();
+        let is_owner = inner
+            .signed_in
+            .as_ref()
+            .is_some_and(|who| who.aor == registration.aor);
+        if inner.gone || !is_owner {
+            return false;
+        }
         inner
             .registrations
             .retain(|known| known.endpoint != registration.endpoint);
         inner.registrations.push(registration);
+        true
     }
 
     /// Forgets one endpoint, or all of them.
@@ -572,25 +607,37 @@ impl Flow {
         self.inner.lock().no_typing = true;
     }
 
-    pub(crate) fn admit_delivery(&self, id: rpc::MessageId) -> Admission {
-        self.inner.lock().recent.admit(id, Instant::now())
+    pub(crate) fn admit_delivery(&self, endpoint: &EndpointId, id: rpc::MessageId) -> Admission {
+        self.inner
+            .lock()
+            .recent
+            .admit(Delivered::new(endpoint, id), Instant::now())
     }
 
     /// Whether the client was given this message already, or is being given it.
-    pub(crate) fn has_message(&self, id: rpc::MessageId) -> bool {
-        self.inner.lock().recent.knows(id)
+    pub(crate) fn has_message(&self, endpoint: &EndpointId, id: rpc::MessageId) -> bool {
+        self.inner.lock().recent.knows(Delivered::new(endpoint, id))
     }
 
     /// The client took this message another way than by a delivery.
-    pub(crate) fn note_message(&self, id: rpc::MessageId) {
+    pub(crate) fn note_message(&self, endpoint: &EndpointId, id: rpc::MessageId) {
+        let message = Delivered::new(endpoint, id);
         let mut inner = self.inner.lock();
-        if let Admission::Deliver = inner.recent.admit(id, Instant::now()) {
-            inner.recent.finish(id, Ok(()));
+        if let Admission::Deliver = inner.recent.admit(message, Instant::now()) {
+            inner.recent.finish(message, Ok(()));
         }
     }
 
-    pub(crate) fn finish_delivery(&self, id: rpc::MessageId, outcome: Result<(), rpc::FailureReason>) {
-        self.inner.lock().recent.finish(id, outcome);
+    pub(crate) fn finish_delivery(
+        &self,
+        endpoint: &EndpointId,
+        id: rpc::MessageId,
+        outcome: Result<(), rpc::FailureReason>,
+    ) {
+        self.inner
+            .lock()
+            .recent
+            .finish(Delivered::new(endpoint, id), outcome);
     }
 }
 
@@ -617,16 +664,23 @@ impl Flow {
             .map(|leg| leg.id)
     }
 
-    pub(crate) fn add_dialog(&self, id: DialogId, leg: &Arc<Leg>) {
-        self.inner.lock().dialogs.insert(id, Arc::clone(leg));
+    /// False if the connection is gone: then nobody would ever end the dialog.
+    pub(crate) fn add_dialog(&self, id: &DialogId, leg: &Arc<Leg>) -> bool {
+        let mut inner = self.inner.lock();
+        if !inner.gone {
+            inner.dialogs.insert(id.clone(), Arc::clone(leg));
+        }
+        !inner.gone
     }
 
     /// The 200 to the client's INVITE goes out: its ACK is due within 64 T1 (RFC 3261 section 13.3.1.4).
     pub(crate) fn await_ack(&self, leg: &Arc<Leg>) {
-        self.inner
-            .lock()
-            .unacknowledged
-            .push((Instant::now() + timer::TIMEOUT, Arc::clone(leg)));
+        let mut inner = self.inner.lock();
+        if !inner.gone {
+            let deadline = Instant::now() + timer::TIMEOUT;
+            inner.unacknowledged.push((deadline, Arc::clone(leg)));
+        }
+        drop(inner);
         self.connection.wake();
     }
 
@@ -719,10 +773,11 @@ impl Flow {
         inner.gone = true;
         inner.transactions.close();
         inner.waiting = HashMap::new();
+        inner.unacknowledged = SmallVec::new();
         let mut legs: Vec<Arc<Leg>> = inner.dialogs.drain().map(|(_, leg)| leg).collect();
         legs.extend(inner.invites.drain().map(|(_, leg)| leg));
+        inner.sign_out();
         Remains {
-            signed_in: inner.signed_in.take(),
             registrations: std::mem::take(&mut inner.registrations),
             legs,
         }

@@ -14,7 +14,10 @@ use crate::flow::Flow;
 /// Where a leg stands.
 enum State {
     /// The client's INVITE waits for the owner of the conversation.
-    Answering { call_id: SipStr, from_tag: SipStr },
+    Answering {
+        /// False: the owner ended the leg before its 200 went out.
+        wanted: bool,
+    },
     /// Our INVITE waits for the client.
     Ringing {
         invite: Option<ClientKey>,
@@ -36,6 +39,8 @@ pub(crate) struct Leg {
     pub(crate) peer: AddressOfRecord,
     /// Invariant: taken before the flow's own lock, never after it, so that CSeq numbers leave in order.
     state: Mutex<State>,
+    /// Call-ID and From tag of the client's INVITE, if it sent one.
+    invited_by: Option<(SipStr, SipStr)>,
     /// False until the client knows of the session: nothing may be sent into it before its 200.
     announced: AtomicBool,
     /// Told when `announced` becomes true or the leg ends.
@@ -67,7 +72,8 @@ impl Leg {
             .and_then(|from| from.tag())
             .map(|tag| tag.detach())
             .unwrap_or_default();
-        Self::new(id, flow, peer, State::Answering { call_id, from_tag })
+        let invited_by = Some((call_id, from_tag));
+        Self::new(id, flow, peer, invited_by, State::Answering { wanted: true })
     }
 
     /// The leg of an INVITE we are about to send.
@@ -76,6 +82,7 @@ impl Leg {
             id,
             flow,
             peer,
+            None,
             State::Ringing {
                 invite: None,
                 cancelled: false,
@@ -83,11 +90,18 @@ impl Leg {
         )
     }
 
-    fn new(id: LegId, flow: &Arc<Flow>, peer: AddressOfRecord, state: State) -> Arc<Self> {
+    fn new(
+        id: LegId,
+        flow: &Arc<Flow>,
+        peer: AddressOfRecord,
+        invited_by: Option<(SipStr, SipStr)>,
+        state: State,
+    ) -> Arc<Self> {
         Arc::new(Leg {
             id,
             flow: Arc::clone(flow),
             peer,
+            invited_by,
             announced: AtomicBool::new(!matches!(state, State::Answering { .. })),
             settled: Notify::new(),
             state: Mutex::new(state),
@@ -96,20 +110,22 @@ impl Leg {
 
     /// Whether this is the pending INVITE with this Call-ID and From tag.
     pub(crate) fn was_invited_by(&self, call_id: &str, tag: Option<&str>) -> bool {
-        matches!(&*self.state.lock(), State::Answering { call_id: own, from_tag }
-            if own.as_str() == call_id && Some(from_tag.as_str()) == tag)
+        let own = self.invited_by.as_ref();
+        own.is_some_and(|(own_id, own_tag)| own_id.as_str() == call_id && Some(own_tag.as_str()) == tag)
     }
 
-    /// The client's INVITE was accepted with this response; false if the leg ended meanwhile.
-    pub(crate) fn accept(&self, invite: &Request, response: &Response) -> Option<DialogId> {
+    /// The client's INVITE is accepted with this response; `None` if its connection is gone. If the owner ended the leg
+    /// meanwhile, the client still learns that it was accepted (its first text may have been taken), and then that it is
+    /// over.
+    pub(crate) fn accept(&self, invite: &Request, response: &Response) -> Option<Accepted> {
         let mut state = self.state.lock();
-        if !matches!(*state, State::Answering { .. }) {
+        let State::Answering { wanted } = *state else {
             return None;
-        }
+        };
         let dialog = Dialog::uas(invite, response).ok()?;
         let id = dialog.id().clone();
         *state = State::Established(Box::new(dialog));
-        Some(id)
+        Some(Accepted { id, wanted })
     }
 
     /// The 200 to the client's INVITE went out, or there will be none.
@@ -191,10 +207,11 @@ impl Leg {
                 *state = State::Ended;
                 Undo::Bye(Box::new(bye), id)
             }
-            State::Answering { .. } | State::Ended => {
-                *state = State::Ended;
+            State::Answering { wanted } => {
+                *wanted = false;
                 Undo::Nothing
             }
+            State::Ended => Undo::Nothing,
         }
     }
 
@@ -206,6 +223,12 @@ impl Leg {
             _ => None,
         }
     }
+}
+
+/// See [`Leg::accept`].
+pub(crate) struct Accepted {
+    pub(crate) id: DialogId,
+    pub(crate) wanted: bool,
 }
 
 /// See [`Leg::answered`].

@@ -1,15 +1,32 @@
 //! The messages an endpoint got lately, so that a repeated delivery is answered, not shown twice.
 
 use std::collections::VecDeque;
+use std::hash::BuildHasher as _;
 use std::time::{Duration, Instant};
 
+use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use rpc::{FailureReason, MessageId};
+use rpc::{EndpointId, FailureReason, MessageId};
 use tokio::sync::watch;
 
 /// Messages remembered per endpoint (reliability: 512 ids or 10 minutes).
 const REMEMBERED: usize = 512;
 const MEMORY: Duration = Duration::from_secs(600);
+
+/// A message at one endpoint. Two endpoints of a connection each get their own.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Delivered {
+    endpoint: u64,
+    message: MessageId,
+}
+
+impl Delivered {
+    pub(crate) fn new(endpoint: &EndpointId, message: MessageId) -> Self {
+        // A fixed seed: the value lives as long as one connection, and its few endpoints belong to one user.
+        let endpoint = FixedState::with_seed(0).hash_one(endpoint);
+        Delivered { endpoint, message }
+    }
+}
 
 /// How a delivery ended, or `None` while it is under way.
 pub(crate) type Outcome = Option<Result<(), FailureReason>>;
@@ -33,13 +50,13 @@ enum Entry {
 /// The memory of one flow. Empty, it owns no allocation.
 #[derive(Default)]
 pub(crate) struct Recent {
-    entries: HashMap<MessageId, Entry>,
-    order: VecDeque<(Instant, MessageId)>,
+    entries: HashMap<Delivered, Entry>,
+    order: VecDeque<(Instant, Delivered)>,
 }
 
 impl Recent {
     /// Admits a delivery at `now`.
-    pub(crate) fn admit(&mut self, id: MessageId, now: Instant) -> Admission {
+    pub(crate) fn admit(&mut self, id: Delivered, now: Instant) -> Admission {
         self.forget(now);
         match self.entries.get_mut(&id) {
             None => {
@@ -61,7 +78,7 @@ impl Recent {
     }
 
     /// Whether the endpoint was given this message, or is being given it.
-    pub(crate) fn knows(&self, id: MessageId) -> bool {
+    pub(crate) fn knows(&self, id: Delivered) -> bool {
         matches!(
             self.entries.get(&id),
             Some(Entry::UnderWay(_) | Entry::Done(Ok(())))
@@ -69,7 +86,7 @@ impl Recent {
     }
 
     /// A delivery ended. One that is never reported (its task died) is over once it is forgotten.
-    pub(crate) fn finish(&mut self, id: MessageId, outcome: Result<(), FailureReason>) {
+    pub(crate) fn finish(&mut self, id: Delivered, outcome: Result<(), FailureReason>) {
         let Some(entry) = self.entries.get_mut(&id) else {
             return;
         };
@@ -96,7 +113,14 @@ impl Recent {
 mod tests {
     use super::*;
 
-    const ID: MessageId = MessageId(1);
+    const ID: Delivered = message(1);
+
+    const fn message(number: u128) -> Delivered {
+        Delivered {
+            endpoint: 0,
+            message: MessageId(number),
+        }
+    }
 
     #[test]
     fn a_second_delivery_joins_the_first_and_gets_its_outcome() {
@@ -116,6 +140,18 @@ mod tests {
     }
 
     #[test]
+    fn two_endpoints_of_a_connection_each_get_the_message() {
+        let mut recent = Recent::default();
+        for endpoint in ["desk", "phone"] {
+            let message = Delivered::new(&EndpointId::new(endpoint), MessageId(1));
+            assert!(
+                matches!(recent.admit(message, Instant::now()), Admission::Deliver),
+                "{endpoint}"
+            );
+        }
+    }
+
+    #[test]
     fn a_failed_delivery_may_be_tried_again() {
         let mut recent = Recent::default();
         let now = Instant::now();
@@ -132,16 +168,16 @@ mod tests {
         let now = Instant::now();
         let last = 2 * REMEMBERED as u128;
         for number in 0..=last {
-            assert!(matches!(recent.admit(MessageId(number), now), Admission::Deliver));
-            recent.finish(MessageId(number), Ok(()));
+            assert!(matches!(recent.admit(message(number), now), Admission::Deliver));
+            recent.finish(message(number), Ok(()));
         }
         assert!(recent.entries.len() <= REMEMBERED + 1);
         assert!(matches!(
-            recent.admit(MessageId(last), now),
+            recent.admit(message(last), now),
             Admission::Done(Ok(()))
         ));
         assert!(matches!(
-            recent.admit(MessageId(last), now + MEMORY),
+            recent.admit(message(last), now + MEMORY),
             Admission::Deliver
         ));
         assert_eq!(recent.entries.len(), 1);

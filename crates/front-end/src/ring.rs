@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rpc::{ClientFamily, FailureReason, InstantMessage, MessageId, Ring, RingAnswer};
+use rpc::{ClientFamily, EndpointId, FailureReason, InstantMessage, MessageId, Ring, RingAnswer};
 use sip_bodies::ms_text_format::MsTextFormat;
 use sip_bodies::sdp::{self, ImSession};
 use sip_bodies::text::TextForm;
@@ -29,6 +29,7 @@ pub(crate) async fn ring(service: &Arc<FrontEndService>, ring: Ring) -> Result<R
     let (sender, outcome) = oneshot::channel();
     let attempt = Attempt {
         service: Arc::clone(service),
+        endpoint: registration.endpoint,
         leg,
         invite,
         text,
@@ -59,7 +60,8 @@ fn invite(
         .header(HeaderName::Allow, crate::dispatch::ALLOW);
     let mut text = None;
     let wanted = |first: &&Arc<InstantMessage>| {
-        registration.client.family == ClientFamily::Lync && !flow.has_message(first.id)
+        registration.client.family == ClientFamily::Lync
+            && !flow.has_message(&registration.endpoint, first.id)
     };
     if let Some(first) = ring.first_text.as_ref().filter(wanted) {
         let rendered = outgoing::message(ClientFamily::Lync, false, &first.content);
@@ -88,6 +90,7 @@ fn invite(
 /// One INVITE of ours on its way.
 struct Attempt {
     service: Arc<FrontEndService>,
+    endpoint: EndpointId,
     leg: Arc<Leg>,
     invite: Request,
     /// The first text, if it stands in the invitation.
@@ -130,7 +133,11 @@ impl Attempt {
             self.service.forget(&self.leg);
             return Err(FailureReason::EndpointFailed);
         };
-        self.leg.flow.add_dialog(answered.id, &self.leg);
+        if !self.leg.flow.add_dialog(&answered.id, &self.leg) {
+            // It answered and hung up in one breath.
+            self.service.forget(&self.leg);
+            return Err(FailureReason::Unavailable);
+        }
         self.leg.flow.send_ack(&self.service, answered.ack.build());
         if !answered.wanted {
             self.service.undo(&self.leg);
@@ -138,7 +145,7 @@ impl Attempt {
         }
         let taken = self.text.filter(|_| takes_first_text(&response));
         if let Some(text) = taken {
-            self.leg.flow.note_message(text);
+            self.leg.flow.note_message(&self.endpoint, text);
         }
         Ok(RingAnswer {
             first_text_taken: taken.is_some(),

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use rpc::{
-    Binding, Deliver, EndpointAddress, EndpointId, Error, FailureReason, ImMcuClient, LegId, RegistrarClient,
-    Ring, RingAnswer, Signal, Target, Unregister, Which,
+    Binding, Deliver, EndpointAddress, EndpointId, Epoch, Error, FailureReason, ImMcuClient, LegId,
+    RegistrarClient, Ring, RingAnswer, Signal, Target, Unregister, Which,
 };
 use sip_auth::digest::DigestCredentials;
 use sip_auth::nonce::{CheckedNonce, NonceKey, NonceScope, ReturnedOn};
@@ -19,6 +19,7 @@ use sip_auth::throttle::AddressThrottle;
 use sip_core::Received;
 use sip_transport::{CloseReason, Connection, Handler, RateLimit};
 use sip_types::{AddressOfRecord, Message, ParseError, Request, SipStr, Uri};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::FrontEndConfig;
@@ -53,6 +54,8 @@ pub(crate) struct FrontEndService {
     sign_ins: Mutex<RateLimit>,
     unauthenticated: Mutex<HashMap<IpAddr, RateLimit>>,
     tasks: TaskTracker,
+    /// Cancelled when the front end stops: who only waits, stops waiting.
+    stopping: CancellationToken,
 }
 
 /// A front end, to be given to the transport as its handler and to the pool as a member. Cheap to clone.
@@ -84,6 +87,7 @@ impl FrontEnd {
             sign_ins: Mutex::new(RateLimit::new(sign_ins, sign_ins)),
             unauthenticated: Mutex::default(),
             tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
         }))
     }
 
@@ -114,6 +118,7 @@ impl FrontEnd {
 
     /// Waits until every request that was accepted has its answer. Call it once no connection is accepted any more.
     pub async fn finish(&self) {
+        self.0.stopping.cancel();
         self.0.tasks.close();
         self.0.tasks.wait().await;
     }
@@ -123,6 +128,18 @@ impl FrontEndService {
     /// Runs a task that this front end owns and waits for when it stops.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(task);
+    }
+
+    /// Runs a task that ends early when the front end stops: a held-back answer to somebody who guesses passwords does not
+    /// hold the stop up.
+    pub(crate) fn spawn_until_stop(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stopping = self.stopping.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = task => {}
+                () = stopping.cancelled() => {}
+            }
+        });
     }
 
     /// Runs a task whose first step is taken before this returns: owners of conversations keep messages in the order in
@@ -141,11 +158,26 @@ impl FrontEndService {
     /// The connection of an endpoint, if this front end holds exactly that registration.
     pub(crate) fn find(&self, address: &EndpointAddress) -> Option<(Arc<Flow>, Registration)> {
         let flow = self.flows.get(&address.connection)?;
-        if flow.signed_in()?.aor != address.aor {
+        let registration = flow.registration(&address.endpoint, address.epoch)?;
+        if registration.aor != address.aor {
             return None;
         }
-        let registration = flow.registration(&address.endpoint, address.epoch)?;
         Some((flow, registration))
+    }
+
+    /// Removes the binding of a connection that is gone. Another one made since is left alone.
+    pub(crate) fn unregister(&self, aor: AddressOfRecord, endpoint: EndpointId, epoch: Epoch) {
+        let request = Unregister {
+            aor,
+            which: Which::Connection(endpoint, epoch),
+            order: None,
+        };
+        let registrar = self.registrar.clone();
+        self.spawn(async move {
+            if let Err(error) = registrar.unregister(request).await {
+                tracing::warn!(%error, "the binding of a closed connection stays until it expires");
+            }
+        });
     }
 
     /// Tells the owner that a leg is over.
@@ -221,6 +253,7 @@ impl FrontEndService {
     /// Takes a token for one request of an address that has not signed in.
     pub(crate) fn admit_unauthenticated(&self, address: IpAddr) -> bool {
         let now = Instant::now();
+        let address = network(address);
         let per_second = self.config.unauthenticated_per_second;
         let mut limits = self.unauthenticated.lock();
         if limits.len() >= COUNTED_ADDRESSES {
@@ -271,6 +304,14 @@ impl FrontEndService {
     }
 }
 
+/// What counts as one source: an IPv4 address, or the /64 an IPv6 address is in.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
+    }
+}
+
 /// Unix seconds.
 pub(crate) fn unix_now() -> u64 {
     SystemTime::now()
@@ -301,6 +342,11 @@ impl Handler for FrontEnd {
 
     fn message(&self, _: &Arc<Connection>, session: &mut Session, message: Message, now: Instant) {
         let (service, flow) = (&self.0, &session.0);
+        if let Message::Request(request) = &message
+            && let Some(refused) = dispatch::too_many(service, flow)
+        {
+            return dispatch::refuse_excess(service, flow, request, refused);
+        }
         let Some(received) = flow.receive(service, message, now) else {
             return;
         };
@@ -348,19 +394,8 @@ impl Handler for FrontEnd {
             service.forget(&leg);
             service.leave(leg.id);
         }
-        let Some(who) = remains.signed_in else { return };
         for registration in remains.registrations {
-            let request = Unregister {
-                aor: who.aor.clone(),
-                which: Which::Connection(registration.endpoint, registration.epoch),
-                order: None,
-            };
-            let registrar = service.registrar.clone();
-            service.spawn(async move {
-                if let Err(error) = registrar.unregister(request).await {
-                    tracing::warn!(%error, "the binding of a closed connection stays until it expires");
-                }
-            });
+            service.unregister(registration.aor, registration.endpoint, registration.epoch);
         }
     }
 }

@@ -47,6 +47,7 @@ mod tests {
         BindingChange {
             aor: AddressOfRecord::parse("alice@example.test").unwrap(),
             ended: Vec::new(),
+            account_ended: false,
         }
     }
 

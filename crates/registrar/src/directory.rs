@@ -140,6 +140,7 @@ impl Inner {
         self.locations.rename(aor, &view.display_name);
         if is_disabled {
             self.end_all(aor, None).await?;
+            self.announce_account_ended(aor);
         }
         let action = if new_password { "user.passwd" } else { "user.set" };
         self.audit.administration(action, aor.to_string(), detail).await;
@@ -157,6 +158,7 @@ impl Inner {
         // got only that far.
         self.accounts.forget(aor);
         self.end_all(aor, None).await?;
+        self.announce_account_ended(aor);
         if !was_there {
             return Err(not_found(format!("there is no user {aor}")));
         }

@@ -220,6 +220,8 @@ pub struct BindingChange {
     pub aor: AddressOfRecord,
     /// The bindings that ended and why. The front end that holds the connection tells the client and closes.
     pub ended: Vec<(EndpointAddress, BindingEnd)>,
+    /// The account may not be used any more: whatever is signed in as this user ends, bound or not.
+    pub account_ended: bool,
 }
 
 /// Rules of REGISTER, the location service, and verification of identity.

@@ -128,7 +128,7 @@ fn interpret(content_type: SipStr, body: Bytes, sender: &AddressOfRecord) -> Res
 /// RFC 3862: what counts is what is inside.
 fn envelope(content_type: SipStr, body: Bytes, sender: &AddressOfRecord) -> Result<Said, Refusal> {
     let cpim = Cpim::parse(&body)?;
-    if cpim.from_uri().is_some_and(|from| !names(from, sender)) {
+    if !is_author(&cpim, sender) {
         return Err(Refusal::new(StatusCode::FORBIDDEN));
     }
     let inner_type = cpim.content_type().unwrap_or("text/plain".into());
@@ -150,6 +150,24 @@ fn envelope(content_type: SipStr, body: Bytes, sender: &AddressOfRecord) -> Resu
     }
     let imdn_id = cpim.message_id().map(SipStr::copy_from);
     text(content_type, body, imdn_id)
+}
+
+/// Whether an envelope names nobody else as its author, in any form a recipient may read.
+fn is_author(cpim: &Cpim, sender: &AddressOfRecord) -> bool {
+    let mut authors = cpim
+        .headers()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("From"));
+    let Some((_, author)) = authors.next() else {
+        return true;
+    };
+    let address = match author.split_once('<') {
+        Some((_, rest)) => rest.split_once('>').map_or("", |(address, behind)| {
+            // A second address would leave it to the recipient which one counts.
+            if behind.contains('<') { "" } else { address }
+        }),
+        None => author.trim(),
+    };
+    authors.next().is_none() && names(address, sender)
 }
 
 /// Whether the address in an envelope is this user's: the recipient is shown it as the author. RFC 3862 allows `im:`.
@@ -219,16 +237,24 @@ mod tests {
     #[test]
     fn an_envelope_may_not_name_another_author() {
         let of = |from: &str| {
-            let body = format!(
-                "From: <{from}>\r\nTo: <sip:b@example.test>\r\n\r\nContent-Type: text/plain\r\n\r\nhello"
-            );
+            let body =
+                format!("{from}\r\nTo: <sip:b@example.test>\r\n\r\nContent-Type: text/plain\r\n\r\nhello");
             let sender = AddressOfRecord::parse("a@example.test").unwrap();
             interpret(SipStr::from_static("message/cpim"), Bytes::from(body), &sender)
                 .map_err(|refusal| refusal.status)
         };
-        assert!(of("sip:A@example.test").is_ok());
-        assert!(of("im:a@example.test").is_ok());
-        assert_eq!(of("sip:b@example.test"), Err(StatusCode::FORBIDDEN));
+        assert!(of("From: <sip:A@example.test>").is_ok());
+        assert!(of("From: A <im:a@example.test>").is_ok());
+        for forged in [
+            "From: <sip:b@example.test>",
+            "From: sip:b@example.test",
+            "from: <sip:b@example.test>",
+            "From: <sip:a@example.test>\r\nFrom: <sip:b@example.test>",
+            "From: <sip:b@example.test> <sip:a@example.test>",
+            "From: <sip:a@example.test> <sip:b@example.test>",
+        ] {
+            assert_eq!(of(forged), Err(StatusCode::FORBIDDEN), "{forged}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use rpc::{Content, FailureReason, InstantMessage, MessageKind, Open};
 use sip_bodies::ms_text_format::MsTextFormat;
 use sip_bodies::sdp::{self, ImSession, SessionDescription};
+use sip_bodies::text::TextForm;
 use sip_types::{AddressOfRecord, HeaderName, Response, SipStr, StatusCode};
 
 use super::{Incoming, message};
@@ -120,6 +121,10 @@ fn first_text(
         Err(sip_bodies::BodyError::TooLarge(_)) => return Err(StatusCode::REQUEST_ENTITY_TOO_LARGE),
         Err(_) => return Err(StatusCode::BAD_REQUEST),
     };
+    if TextForm::of(&format.content_type).is_none() {
+        // An envelope or something else that has to be looked into: the caller sends it again as a MESSAGE.
+        return Ok(None);
+    }
     let content = Content {
         content_type: SipStr::from(format.content_type),
         body: format.text,
@@ -131,14 +136,16 @@ fn first_text(
 /// The owner opened the session: the caller's INVITE gets its 200 and the dialog exists.
 fn establish(incoming: &Incoming, leg: &Arc<Leg>, response: Response) {
     match leg.accept(&incoming.request, &response) {
-        Some(dialog) => {
-            incoming.flow.add_dialog(dialog, leg);
+        Some(accepted) if incoming.flow.add_dialog(&accepted.id, leg) => {
             incoming.respond(response);
             leg.announce();
             incoming.flow.await_ack(leg);
+            if !accepted.wanted {
+                incoming.service.undo(leg);
+            }
         }
         // The connection died while the owner decided.
-        None => {
+        _ => {
             incoming.service.forget(leg);
             incoming.service.leave(leg.id);
             incoming.answer_failure(FailureReason::Cancelled);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rpc::{Binding, ClientFamily, EndpointId, Register, RegisterError, Registered, Unregister, Which};
+use rpc::{Binding, ClientFamily, EndpointId, Epoch, Register, RegisterError, Registered, Unregister, Which};
 use sip_types::header::typed::Contact;
 use sip_types::{HeaderName, NameAddr, Request, ResponseBuilder, StatusCode};
 
@@ -157,16 +157,34 @@ async fn bind(
             .map(|agent| agent.to_string()),
     };
     let registered = incoming.service.registrar.register(register).await?;
-    incoming.flow.keep_registration(Registration {
-        endpoint,
+    let kept = incoming.flow.keep_registration(Registration {
+        aor: incoming.who.aor.clone(),
+        endpoint: endpoint.clone(),
         epoch: registered.epoch,
         client,
         contact: address.uri.as_raw().detach(),
         epid: client::epid(request),
     });
+    if !kept || !is_bound(incoming, &endpoint, registered.epoch).await? {
+        // The connection closed, or an administrator ended the binding, while it was being made.
+        incoming.flow.forget_registration(Some(&endpoint));
+        incoming
+            .service
+            .unregister(incoming.who.aor.clone(), endpoint, registered.epoch);
+        return Err(RegisterError::Forbidden);
+    }
     let (keep_alive, pong) = keep_alive(incoming, client.family, registered.expires);
     incoming.flow.set_keep_alive(keep_alive, pong);
     Ok(registered)
+}
+
+/// Whether a binding just made still stands.
+async fn is_bound(incoming: &Incoming, endpoint: &EndpointId, epoch: Epoch) -> Result<bool, RegisterError> {
+    let location = incoming.service.registrar.lookup(&incoming.who.aor).await?;
+    Ok(location.is_some_and(|location| {
+        let mut addresses = location.bindings.iter().map(|binding| &binding.address);
+        addresses.any(|address| address.endpoint == *endpoint && address.epoch == epoch)
+    }))
 }
 
 /// How long the connection may be silent, and whether a double CRLF is answered: on outbound flows only

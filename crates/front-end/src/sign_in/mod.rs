@@ -194,7 +194,7 @@ impl Attempt {
             proof,
             peer: self.flow.peer(),
         };
-        service.spawn(async move {
+        service.spawn_until_stop(async move {
             match self.service.registrar.authenticate(request).await {
                 Ok(Ok(identity)) => self.accept(identity, scheme).await,
                 Ok(Err(refusal)) => self.refuse(&refusal).await,
@@ -207,6 +207,9 @@ impl Attempt {
     }
 
     async fn accept(self, identity: Identity, scheme: Scheme) {
+        if self.flow.is_gone() {
+            return;
+        }
         let association = match scheme {
             Scheme::Digest { nonce: Err(_), .. } => return self.challenge(true),
             Scheme::Digest { nonce: Ok(nonce), nc } => {
@@ -225,7 +228,9 @@ impl Attempt {
             display_name: identity.display_name,
         });
         tracing::debug!(user = %telemetry::user(who.aor.as_str()), connection = %self.flow.id(), "signed in");
-        self.flow.sign_in(Arc::clone(&who), association);
+        for former in self.flow.sign_in(Arc::clone(&who), association) {
+            self.service.unregister(former.aor, former.endpoint, former.epoch);
+        }
         dispatch::dispatch(Incoming {
             service: self.service,
             flow: self.flow,
@@ -247,6 +252,9 @@ impl Attempt {
         let delay = refusal.delay.max(self.service.failed_from(self.flow.peer()));
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
+        }
+        if self.flow.is_gone() {
+            return;
         }
         if self.flow.count_failed_proof() < PROOFS_BORNE {
             return self.challenge(false);

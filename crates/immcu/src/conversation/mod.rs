@@ -171,11 +171,9 @@ impl Conversation {
         }
     }
 
-    /// When [`Conversation::handle_timeout`] wants to be called; `None` if the conversation may be dropped.
+    /// When [`Conversation::handle_timeout`] wants to be called, if ever. A conversation without a deadline is not over:
+    /// see [`Conversation::is_idle`].
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        if self.is_idle() {
-            return None;
-        }
         let forgotten = self.memory.empty_at(self.limits.memory);
         match (self.timers.next(), forgotten) {
             (Some(one), Some(other)) => Some(one.min(other)),

@@ -49,7 +49,7 @@ impl Preparer {
         within(patience, async {
             let (recipient, sender_policy, recipient_policy) = tokio::join!(
                 self.endpoints(&message.to),
-                self.policy(&message.from),
+                self.sender_policy(&message.from),
                 self.policy(&message.to),
             );
             let sender_policy = sender_policy?;
@@ -78,7 +78,7 @@ impl Preparer {
             let (caller, callee, caller_policy, callee_policy) = tokio::join!(
                 self.endpoints(&open.from),
                 self.endpoints(&open.to),
-                self.policy(&open.from),
+                self.sender_policy(&open.from),
                 self.policy(&open.to),
             );
             let caller_policy = caller_policy?;
@@ -136,6 +136,15 @@ impl Preparer {
         match self.registrar.lookup(aor).await {
             Ok(location) => Ok(location.map(|location| Endpoints::new(location.bindings))),
             Err(error) => Err(dependency_failed(&error)),
+        }
+    }
+
+    /// The policy of somebody who wants to say something: an account that is gone says nothing more.
+    async fn sender_policy(&self, aor: &AddressOfRecord) -> Result<ImPolicy, FailureReason> {
+        match self.registrar.policy(IM_POLICY.name, aor).await {
+            Err(error) if error.code == ErrorCode::NotFound => Err(FailureReason::Forbidden),
+            Err(error) => Err(dependency_failed(&error)),
+            Ok(policy) => Ok(ImPolicy::read(&policy)),
         }
     }
 

@@ -172,11 +172,14 @@ impl Shards {
         self.gauge(before, slot.conversation.gauges());
         self.legs.follow(key, &mut effects);
 
+        if slot.conversation.is_idle() {
+            state.conversations.remove(key);
+            self.counters.conversations.fetch_sub(1, Relaxed);
+            return effects;
+        }
         match slot.conversation.next_timeout() {
-            None => {
-                state.conversations.remove(key);
-                self.counters.conversations.fetch_sub(1, Relaxed);
-            }
+            // Nothing is due, but a session stands.
+            None => {}
             Some(at) if slot.wake_at.is_none_or(|wake_at| at < wake_at) => {
                 slot.wake_at = Some(at);
                 let first = state.due.peek().is_none_or(|due| at < due.at);

@@ -222,6 +222,16 @@ impl Inner {
                 .iter()
                 .map(|(binding, end)| (address_of(aor, binding), *end))
                 .collect(),
+            account_ended: false,
+        });
+    }
+
+    /// Tells watchers that an account may not be used any more. It may be signed in without a binding.
+    pub(crate) fn announce_account_ended(&self, aor: &AddressOfRecord) {
+        self.watchers.publish(BindingChange {
+            aor: aor.clone(),
+            ended: Vec::new(),
+            account_ended: true,
         });
     }
 

@@ -144,6 +144,13 @@ pub(crate) struct Session {
     /// Sessions under way at once; the next begins when one ends.
     #[arg(long, default_value_t = 50)]
     pub concurrency: usize,
+    /// Begin so many sessions per second instead, whatever is under way. Latency counts from the time a session was
+    /// due.
+    #[arg(long)]
+    pub rate: Option<f64>,
+    /// Also send the same bytes through a relay that does no protocol work, in the same run.
+    #[arg(long)]
+    pub floor: bool,
 }
 
 /// When a load is measured.

@@ -87,29 +87,41 @@ enum Purpose {
     Call(Box<Call>),
 }
 
-/// Something to do over and over.
+/// Something to do with another endpoint.
 #[derive(Clone, Debug)]
-pub(crate) enum Work {
-    /// Send a MESSAGE to this endpoint, then the next when it is answered.
+pub(crate) struct Work {
+    /// Whom with.
+    pub to: Arc<Endpoint>,
+    /// What.
+    pub what: Exchange,
+    /// When it was due.
+    pub since: Instant,
+    /// Whether it is done over and over, the next when one is over.
+    pub again: bool,
+}
+
+/// What two endpoints do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exchange {
+    /// A MESSAGE outside of a dialog.
     Page {
-        /// Whom to.
-        to: Arc<Endpoint>,
         /// Bytes of the whole message.
         size: usize,
-        /// When it was due.
-        since: Instant,
-        /// Whether another follows the answer.
-        again: bool,
     },
-    /// Hold a session with this endpoint, then the next when it is over.
+    /// A session.
     Session {
-        /// Whom with.
-        to: Arc<Endpoint>,
         /// Bytes of each message.
         size: usize,
         /// How many.
         messages: u32,
     },
+}
+
+impl Work {
+    /// What follows when this is over.
+    fn next(self, now: Instant) -> Option<Self> {
+        self.again.then_some(Self { since: now, ..self })
+    }
 }
 
 /// When an endpoint has to do something by itself.
@@ -161,9 +173,9 @@ impl Endpoint {
     }
 
     fn begin_locked(&self, state: &mut State, work: Work, now: Instant) {
-        match work {
-            Work::Page { .. } => self.begin_page(state, work, now),
-            Work::Session { to, size, messages } => self.begin_call(state, to, size, messages, now),
+        match work.what {
+            Exchange::Page { size } => self.begin_page(state, work, size, now),
+            Exchange::Session { size, messages } => self.begin_call(state, work, size, messages, now),
         }
     }
 
@@ -248,18 +260,18 @@ impl Endpoint {
             .collect::<Vec<_>>()
         {
             let what = format!("{} not answered", waiting.draft.method);
-            self.failed(state, timers, what, waiting.purpose.work(), now);
+            self.failed(state, timers, what, waiting.purpose.work(now), now);
         }
     }
 }
 
 impl Purpose {
     /// What to begin again if it failed.
-    fn work(self) -> Option<Work> {
+    fn work(self, now: Instant) -> Option<Work> {
         match self {
             Self::Register => None,
-            Self::Page(work) => work.next(Instant::now()),
-            Self::Call(call) => Some(call.work()),
+            Self::Page(work) => work.next(now),
+            Self::Call(call) => call.work.next(now),
         }
     }
 }

@@ -150,14 +150,19 @@ fn pages_are_exchanged_in_turn_and_at_a_rate_beside_the_floor() {
 }
 
 #[test]
-fn sessions_are_held() {
-    let report = Switchboard::start().load("--users 10 session --warm-up 0.1 --duration 0.5 --concurrency 5");
+fn sessions_are_held_in_turn_and_at_a_rate_beside_the_floor() {
+    let switchboard = Switchboard::start();
+    let report = switchboard.load("--users 10 session --warm-up 0.1 --duration 0.5 --concurrency 5 --floor");
     assert!(done(&report) > 5, "{report}");
-    let parts = report["latencies"][1]["count"].as_u64().unwrap();
-    assert!(
-        parts >= 11 * done(&report),
-        "INVITE, ten messages and BYE: {report}"
-    );
+    assert!(done(&report["floor"]) > 5, "{report}");
+    assert_eq!(report["floor"]["errors"], serde_json::json!({}));
+    for load in [&report, &report["floor"]] {
+        let parts = load["latencies"][1]["count"].as_u64().unwrap();
+        assert!(parts >= 11 * done(load), "INVITE, ten messages and BYE: {report}");
+    }
+
+    let report = switchboard.load("--users 10 session --warm-up 0.2 --duration 1 --rate 20 --messages 2");
+    assert!((10..=30).contains(&done(&report)), "{report}");
 }
 
 #[test]

@@ -6,18 +6,15 @@ use sip_types::Response;
 use std::time::Instant;
 
 impl Endpoint {
-    pub(super) fn begin_page(&self, state: &mut State, work: Work, now: Instant) {
-        let Work::Page { to, size, .. } = &work else {
-            return;
-        };
+    pub(super) fn begin_page(&self, state: &mut State, work: Work, size: usize, now: Instant) {
         let draft = Draft {
             method: "MESSAGE",
-            uri: to.address.clone(),
+            uri: work.to.address.clone(),
             from: format!("<{}>;tag={}", self.address, self.index),
-            to: format!("<{}>", to.address),
+            to: format!("<{}>", work.to.address),
             call_id: self.run.unique(),
             extra: String::new(),
-            body: Body::TextUpTo(*size),
+            body: Body::TextUpTo(size),
             answered_challenge: false,
         };
         self.send(state, draft, Purpose::Page(work), now);
@@ -31,31 +28,15 @@ impl Endpoint {
         response: &Response,
         now: Instant,
     ) {
-        let next = work.clone().next(now);
+        let since = work.since;
+        let next = work.next(now);
         if !response.status().is_success() {
             let what = format!("MESSAGE: {} {}", response.status().code(), response.reason());
             return self.failed(state, timers, what, next, now);
         }
-        if let Work::Page { since, .. } = work {
-            self.run.unit_done(since);
-        }
+        self.run.unit_done(since);
         if let Some(next) = next.filter(|_| self.run.is_active()) {
-            self.begin_page(state, next, now);
-        }
-    }
-}
-
-impl Work {
-    /// What follows when this is done.
-    pub(super) fn next(self, now: Instant) -> Option<Self> {
-        match self {
-            Self::Page { to, size, again, .. } => again.then_some(Self::Page {
-                to,
-                size,
-                again,
-                since: now,
-            }),
-            session @ Self::Session { .. } => Some(session),
+            self.begin_locked(state, next, now);
         }
     }
 }

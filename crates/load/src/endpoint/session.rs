@@ -3,17 +3,15 @@
 use super::request::{Body, Draft};
 use super::{Endpoint, Purpose, State, Timers, Work};
 use sip_types::{HeaderName, Response, typed};
-use std::sync::Arc;
 use std::time::Instant;
 
 /// One session, seen from the caller: the dialog as far as it is known (RFC 3261 section 12).
 #[derive(Debug)]
 pub(super) struct Call {
-    peer: Arc<Endpoint>,
+    pub(super) work: Work,
     size: usize,
     messages: u32,
     sent: u32,
-    since: Instant,
     step: Step,
     id: String,
     from: String,
@@ -33,15 +31,6 @@ enum Step {
 }
 
 impl Call {
-    /// The same session over again.
-    pub(super) fn work(&self) -> Work {
-        Work::Session {
-            to: Arc::clone(&self.peer),
-            size: self.size,
-            messages: self.messages,
-        }
-    }
-
     fn draft(&self, method: &'static str, body: Body) -> Draft {
         Draft {
             method,
@@ -76,26 +65,18 @@ impl Call {
 }
 
 impl Endpoint {
-    pub(super) fn begin_call(
-        &self,
-        state: &mut State,
-        to: Arc<Self>,
-        size: usize,
-        messages: u32,
-        now: Instant,
-    ) {
+    pub(super) fn begin_call(&self, state: &mut State, work: Work, size: usize, messages: u32, now: Instant) {
         let call = Call {
             size,
             messages,
             sent: 0,
-            since: now,
             step: Step::Inviting,
             id: self.run.unique(),
             from: format!("<{}>;tag={}", self.address, self.run.unique()),
-            to: format!("<{}>", to.address),
-            target: to.address.clone(),
+            to: format!("<{}>", work.to.address),
+            target: work.to.address.clone(),
             routes: String::new(),
-            peer: to,
+            work,
         };
         let mut draft = call.draft("INVITE", Body::Sdp(offer(&self.user)));
         draft.extra = self.contact(state);
@@ -124,13 +105,13 @@ impl Endpoint {
                 response.status().code(),
                 response.reason()
             );
-            return self.failed(state, timers, what, Some(call.work()), now);
+            return self.failed(state, timers, what, call.work.next(now), now);
         }
         self.run.part_done(sent);
         if call.step == Step::Leaving {
-            self.run.unit_done(call.since);
-            if self.run.is_active() {
-                self.begin_call(state, Arc::clone(&call.peer), call.size, call.messages, now);
+            self.run.unit_done(call.work.since);
+            if let Some(next) = call.work.next(now).filter(|_| self.run.is_active()) {
+                self.begin_locked(state, next, now);
             }
             return;
         }

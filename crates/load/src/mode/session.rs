@@ -1,41 +1,28 @@
 //! `session`: whole conversations.
 
-use super::{end, pairs};
+use super::between_pairs::BetweenPairs;
 use crate::args::{Args, Session};
-use crate::endpoint::Work;
+use crate::endpoint::Exchange;
 use crate::report::Report;
-use crate::run::{Measured, Run, Watched};
-use crate::sign_in::sign_in_all;
-use anyhow::{Result, ensure};
-use std::sync::Arc;
+use anyhow::Result;
 
-/// Holds sessions between pairs of users, one after the other.
+/// The first of each pair calls the second.
 ///
 /// # Errors
 /// Nobody could sign in, or a watched process is gone.
 pub(crate) async fn run(args: &Args, session: &Session) -> Result<Report> {
-    let run = Run::new(args, false)?;
-    let watched = Watched::begin(&args.pids)?;
-    let endpoints = sign_in_all(args, &run, true).await?;
-    let pairs = pairs(&endpoints);
-    ensure!(!pairs.is_empty(), "a pair of users is needed");
-    for (from, to) in pairs.iter().cycle().take(session.concurrency.max(1)) {
-        from.begin(Work::Session {
-            to: Arc::clone(to),
-            size: session.size,
-            messages: session.messages,
-        });
-    }
-    let window = Measured {
+    let load = BetweenPairs {
         mode: "session",
         unit: "sessions",
         part: "request",
-        units_each: 1,
-        connections: endpoints.len(),
-        warm_up: session.window.warm_up,
-        duration: session.window.duration,
+        what: Exchange::Session {
+            size: session.size,
+            messages: session.messages,
+        },
+        both_begin: false,
+        concurrency: session.concurrency,
+        rate: session.rate,
+        window: session.window,
     };
-    let report = run.measure(&watched, window).await;
-    end(&run, &endpoints).await;
-    report
+    load.run(args, session.floor).await
 }

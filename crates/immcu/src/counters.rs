@@ -6,35 +6,13 @@ use rpc::FailureReason;
 
 use crate::effect::Event;
 
-/// Every reason a message can fail for, in the order in which outcomes are counted.
-const REASONS: [FailureReason; 18] = [
-    FailureReason::Unavailable,
-    FailureReason::Timeout,
-    FailureReason::Busy,
-    FailureReason::Declined,
-    FailureReason::UnsupportedContent,
-    FailureReason::TooLarge,
-    FailureReason::NotAcceptable,
-    FailureReason::Forbidden,
-    FailureReason::Filtered,
-    FailureReason::NoSuchUser,
-    FailureReason::NoSession,
-    FailureReason::UnknownMessage,
-    FailureReason::NotOwner,
-    FailureReason::Cancelled,
-    FailureReason::Overloaded,
-    FailureReason::ArchiveUnavailable,
-    FailureReason::EndpointFailed,
-    FailureReason::Internal,
-];
-
 /// Accepted, then each reason.
-const OUTCOMES: usize = REASONS.len() + 1;
+const OUTCOMES: usize = FailureReason::ALL.len() + 1;
 
 fn outcome_index(outcome: Result<(), FailureReason>) -> usize {
     match outcome {
         Ok(()) => 0,
-        Err(reason) => REASONS
+        Err(reason) => FailureReason::ALL
             .iter()
             .position(|known| *known == reason)
             .map_or(0, |index| index + 1),
@@ -42,7 +20,10 @@ fn outcome_index(outcome: Result<(), FailureReason>) -> usize {
 }
 
 fn outcome_name(index: usize) -> &'static str {
-    match index.checked_sub(1).and_then(|index| REASONS.get(index)) {
+    match index
+        .checked_sub(1)
+        .and_then(|index| FailureReason::ALL.get(index))
+    {
         Some(reason) => reason.as_str(),
         None => "accepted",
     }
@@ -186,7 +167,10 @@ mod tests {
 
     #[test]
     fn every_reason_has_a_counter_of_its_own() {
-        let mut indexes: Vec<usize> = REASONS.iter().map(|reason| outcome_index(Err(*reason))).collect();
+        let mut indexes: Vec<usize> = FailureReason::ALL
+            .iter()
+            .map(|reason| outcome_index(Err(*reason)))
+            .collect();
         indexes.push(outcome_index(Ok(())));
         indexes.sort_unstable();
         indexes.dedup();

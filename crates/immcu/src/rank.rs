@@ -59,39 +59,18 @@ pub(crate) fn is_refusal(reason: FailureReason) -> bool {
 mod tests {
     use super::*;
 
-    const ALL: [FailureReason; 18] = [
-        FailureReason::Unavailable,
-        FailureReason::Timeout,
-        FailureReason::Busy,
-        FailureReason::Declined,
-        FailureReason::UnsupportedContent,
-        FailureReason::TooLarge,
-        FailureReason::NotAcceptable,
-        FailureReason::Forbidden,
-        FailureReason::Filtered,
-        FailureReason::NoSuchUser,
-        FailureReason::NoSession,
-        FailureReason::UnknownMessage,
-        FailureReason::NotOwner,
-        FailureReason::Cancelled,
-        FailureReason::Overloaded,
-        FailureReason::ArchiveUnavailable,
-        FailureReason::EndpointFailed,
-        FailureReason::Internal,
-    ];
-
     #[test]
     fn no_two_reasons_share_a_rank() {
-        let mut ranks: Vec<u8> = ALL.iter().map(|reason| rank(*reason)).collect();
+        let mut ranks: Vec<u8> = FailureReason::ALL.iter().map(|reason| rank(*reason)).collect();
         ranks.sort_unstable();
         ranks.dedup();
-        assert_eq!(ranks.len(), ALL.len());
+        assert_eq!(ranks.len(), FailureReason::ALL.len());
     }
 
     #[test]
     fn the_order_of_failures_does_not_matter() {
-        for one in ALL {
-            for other in ALL {
+        for one in FailureReason::ALL {
+            for other in FailureReason::ALL {
                 assert_eq!(more_telling(Some(one), other), more_telling(Some(other), one));
             }
         }

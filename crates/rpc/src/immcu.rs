@@ -99,6 +99,28 @@ pub enum FailureReason {
 }
 
 impl FailureReason {
+    /// Every reason, in the order of the enum.
+    pub const ALL: [FailureReason; 18] = [
+        FailureReason::Unavailable,
+        FailureReason::Timeout,
+        FailureReason::Busy,
+        FailureReason::Declined,
+        FailureReason::UnsupportedContent,
+        FailureReason::TooLarge,
+        FailureReason::NotAcceptable,
+        FailureReason::Forbidden,
+        FailureReason::Filtered,
+        FailureReason::NoSuchUser,
+        FailureReason::NoSession,
+        FailureReason::UnknownMessage,
+        FailureReason::NotOwner,
+        FailureReason::Cancelled,
+        FailureReason::Overloaded,
+        FailureReason::ArchiveUnavailable,
+        FailureReason::EndpointFailed,
+        FailureReason::Internal,
+    ];
+
     /// The final status the sender's own request gets.
     pub const fn sip_status(self) -> u16 {
         match self {

@@ -104,27 +104,10 @@ fn values(named: &EnumDescriptor, prefix: &str) -> BTreeSet<String> {
 fn the_wire_knows_every_reason_a_delivery_can_fail_for_and_no_other() {
     let (_, pool) = contract();
     let named = pool.get_enum_by_name("portico.immcu.v1.FailureReason").unwrap();
-    let known = [
-        FailureReason::Unavailable,
-        FailureReason::Timeout,
-        FailureReason::Busy,
-        FailureReason::Declined,
-        FailureReason::UnsupportedContent,
-        FailureReason::TooLarge,
-        FailureReason::NotAcceptable,
-        FailureReason::Forbidden,
-        FailureReason::Filtered,
-        FailureReason::NoSuchUser,
-        FailureReason::NoSession,
-        FailureReason::UnknownMessage,
-        FailureReason::NotOwner,
-        FailureReason::Cancelled,
-        FailureReason::Overloaded,
-        FailureReason::ArchiveUnavailable,
-        FailureReason::EndpointFailed,
-        FailureReason::Internal,
-    ];
-    let known = known.iter().map(|reason| reason.as_str().to_owned()).collect();
+    let known = FailureReason::ALL
+        .iter()
+        .map(|reason| reason.as_str().to_owned())
+        .collect();
     assert_eq!(values(&named, "FAILURE_REASON_"), known);
 }
 

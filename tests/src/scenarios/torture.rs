@@ -15,16 +15,12 @@ struct Torture {
 }
 
 /// What the server does with a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    /// This status, and the connection goes on.
-    Answer(u16),
-    /// This status, then the end: nobody knows where the next message would begin.
-    AnswerAndClose(u16),
-    /// The end without a word: there is nobody to answer to.
-    Close,
-    /// Nothing at all, as for a response nobody waits for.
-    Ignore,
+#[derive(Debug, PartialEq, Eq)]
+struct Outcome {
+    /// The final responses; none to a response nobody waits for, or where there is nobody to answer to.
+    answers: Vec<u16>,
+    /// Whether the connection ends then: nobody knows where the next message would begin.
+    close: bool,
 }
 
 /// Who sends it.
@@ -42,8 +38,8 @@ impl Torture {
             .map(|(_, value)| value.trim())
     }
 
-    /// What the files of sip-types say of the parser, in terms of a server: a line `fresh` or `signed-in` where
-    /// the message is good and the answer is the server's own decision, the parser's outcome otherwise.
+    /// What follows for a server from the file of sip-types: its line `fresh` or `signed-in` where the answer is
+    /// the server's own decision, the outcome of the parser otherwise.
     fn outcome(&self, sender: Sender) -> Result<Outcome> {
         let key = match sender {
             Sender::Fresh => "fresh",
@@ -52,34 +48,36 @@ impl Torture {
         if let Some(own) = self.expects(key) {
             return outcome_of(own).with_context(|| format!("{key} of {}", self.name));
         }
-        let words: Vec<&str> = self
-            .expects("outcome")
-            .context("no outcome")?
-            .split(' ')
-            .collect();
-        Ok(match (words.as_slice(), sender) {
-            (["request", _], Sender::Fresh) => Outcome::Answer(401),
-            // All of them name somebody in From who is not the one signed in.
-            (["request", _], Sender::SignedIn) => Outcome::Answer(403),
-            (["response" | "drop", ..], _) => Outcome::Ignore,
-            (["reject", code, ..], _) => Outcome::Answer(code.parse()?),
-            (["refuse", code, ..], _) if self.expects("answerable") == Some("yes") => {
-                Outcome::AnswerAndClose(code.parse()?)
+        let outcome = self.expects("outcome").context("no outcome")?;
+        let words: Vec<&str> = outcome.split(' ').collect();
+        let (answers, close) = match (words.as_slice(), sender) {
+            (["request", _], Sender::Fresh) => (vec![401], false),
+            // Where nothing else is said, From names somebody who is not the one signed in.
+            (["request", _], Sender::SignedIn) => (vec![403], false),
+            (["response" | "drop", ..], _) => (vec![], false),
+            (["reject", code, ..], _) => (vec![code.parse()?], false),
+            (["refuse", code, ..], _) => {
+                let close = self.expects("connection") != Some("open");
+                match self.expects("answerable") {
+                    Some("yes") => (vec![code.parse()?], close),
+                    _ => (vec![], close),
+                }
             }
-            (["refuse", ..], _) => Outcome::Close,
-            _ => bail!("{}: {words:?}?", self.name),
-        })
+            _ => bail!("{}: {outcome}?", self.name),
+        };
+        Ok(Outcome { answers, close })
     }
 }
 
-/// `403`, `400 close`, `close` or `nothing`.
+/// Status codes, then perhaps `close`.
 fn outcome_of(text: &str) -> Result<Outcome> {
-    Ok(match text.split_once(' ') {
-        None if text == "close" => Outcome::Close,
-        None if text == "nothing" => Outcome::Ignore,
-        None => Outcome::Answer(text.parse()?),
-        Some((code, "close")) => Outcome::AnswerAndClose(code.parse()?),
-        Some(_) => bail!("{text:?} is no outcome"),
+    let (codes, close) = text
+        .strip_suffix("close")
+        .map_or((text, false), |codes| (codes, true));
+    let answers: Result<_, _> = codes.split_whitespace().map(str::parse).collect();
+    Ok(Outcome {
+        answers: answers?,
+        close,
     })
 }
 
@@ -118,17 +116,13 @@ fn messages() -> Result<Vec<Torture>> {
 async fn endure(client: &mut Puppet, torture: &Torture, sender: Sender) -> Result<()> {
     let expected = torture.outcome(sender)?;
     client.flow.send(&torture.bytes).await?;
-    match expected {
-        Outcome::Answer(code) => {
-            status(&final_answer(client).await?, code)?;
-            goes_on(client).await
-        }
-        Outcome::AnswerAndClose(code) => {
-            status(&final_answer(client).await?, code)?;
-            nothing_but_the_end(client).await
-        }
-        Outcome::Close => nothing_but_the_end(client).await,
-        Outcome::Ignore => goes_on(client).await,
+    for code in expected.answers {
+        status(&final_answer(client).await?, code)?;
+    }
+    if expected.close {
+        nothing_but_the_end(client).await
+    } else {
+        goes_on(client).await
     }
 }
 

@@ -12,8 +12,15 @@
 //! | `values NAME` | how many values, over all fields |
 //! | `invalid NAME` | the typed header must fail to parse; all others must parse |
 //! | `body`, `rest` | bytes of the body, and behind it |
-//! | `fresh`, `signed-in` | what a server answers; for the scenarios in `tests/`, not looked at here |
 //! | others | see `facts` |
+//!
+//! Three more say what a server does with the message; the scenarios in `tests/` hold it to them:
+//!
+//! | Key | Meaning |
+//! |---|---|
+//! | `connection` | `open`: the connection survives the refusal, since the end of the message is known |
+//! | `fresh` | what comes on a connection nobody has signed in on, where that does not follow from `outcome`: final status codes, then `close` if it is closed |
+//! | `signed-in` | the same on a connection that somebody has signed in on |
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,6 +30,9 @@ use sip_types::syntax::split_list;
 use sip_types::{HeaderName, Headers, Message, MessageHead, ParseError, Request, SipStr, StatusCode, typed};
 
 use crate::typed_headers;
+
+/// Keys that say nothing of the parts of a message.
+const NO_FACTS: [&str; 5] = ["rule", "outcome", "connection", "fresh", "signed-in"];
 
 /// What a file must come to.
 struct Case {
@@ -196,7 +206,7 @@ fn check_facts(case: &Case, message: &Message, rest: usize) {
     let facts = facts(message, rest);
     for (key, expected) in &case.expected {
         let actual = match key.split_once(' ') {
-            None if ["rule", "outcome", "fresh", "signed-in"].contains(&key.as_str()) => continue,
+            None if NO_FACTS.contains(&key.as_str()) => continue,
             None => facts
                 .get(key.as_str())
                 .cloned()

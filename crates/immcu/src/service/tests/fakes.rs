@@ -1,7 +1,7 @@
 //! A registrar and front ends that do what a test says, and an archive and a filter that write down what they see.
 
 use crate::conversation::testing::name_of;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -34,6 +34,7 @@ fn refused(code: ErrorCode) -> Error {
 pub(super) struct FakeRegistrar {
     bindings: Mutex<HashMap<AddressOfRecord, Vec<Binding>>>,
     policies: Mutex<HashMap<AddressOfRecord, BTreeMap<String, PolicyValue>>>,
+    deleted: Mutex<HashSet<AddressOfRecord>>,
     pub(super) down: AtomicBool,
     pub(super) lookups: AtomicUsize,
 }
@@ -50,6 +51,11 @@ impl FakeRegistrar {
             .entry(aor(user))
             .or_default()
             .insert(key.to_owned(), value);
+    }
+
+    pub(super) fn delete(&self, user: &str) {
+        self.bindings.lock().remove(&aor(user));
+        self.deleted.lock().insert(aor(user));
     }
 
     fn up(&self) -> Result<(), Error> {
@@ -92,6 +98,9 @@ impl Registrar for FakeRegistrar {
     async fn policy(&self, kind: &str, aor: &AddressOfRecord) -> Result<Arc<EffectivePolicy>, Error> {
         self.up()?;
         assert_eq!(kind, crate::IM_POLICY.name);
+        if self.deleted.lock().contains(aor) {
+            return Err(refused(ErrorCode::NotFound));
+        }
         Ok(Arc::new(EffectivePolicy {
             kind: kind.to_owned(),
             scope: None,

@@ -1,6 +1,7 @@
 //! The service around the state machine, with time held still: lookups, policies, hooks, calls, and what becomes of them
 //! when somebody goes away.
 
+mod endings;
 mod fakes;
 
 use std::future::{Future, poll_fn};

@@ -1,6 +1,7 @@
 //! The files of this checkout, for tests that read them.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// A text file of the checkout.
 pub(crate) struct Source {
@@ -86,4 +87,31 @@ fn collect(folder: &Path, extension: &str, found: &mut Vec<Source>) {
             });
         }
     }
+}
+
+/// Every file under version control that is text, whatever its extension. Fails without `git`.
+pub(crate) fn tracked() -> Vec<Source> {
+    let listed = Command::new("git")
+        .args(["ls-files", "-z"])
+        .current_dir(root())
+        .output()
+        .expect("git lists the files of this checkout");
+    assert!(
+        listed.status.success(),
+        "{}",
+        String::from_utf8_lossy(&listed.stderr)
+    );
+    let paths = String::from_utf8(listed.stdout).unwrap();
+    paths
+        .split_terminator('\0')
+        .filter_map(|path| {
+            // A file that was just removed is still listed; one that is not text has nothing to say.
+            let text = std::fs::read_to_string(root().join(path)).ok()?;
+            Some(Source {
+                path: path.to_owned(),
+                text,
+                only_for_tests: false,
+            })
+        })
+        .collect()
 }

@@ -1,8 +1,9 @@
 //! Rules for sources and documents that no compiler checks.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
-use crate::sources::{Source, files, root};
+use crate::sources::{Source, files, root, tracked};
 
 /// Longest file without its tests. Most are far below; a file that comes near has a seam somewhere.
 const LONGEST: usize = 900;
@@ -138,18 +139,8 @@ fn nothing_refers_to_a_place_outside_the_checkout() {
         concat!("/wo", "rk/"),
         concat!("/tmp/bri", "ef"),
     ];
-    let mut all = all_sources();
-    for (folder, extension) in [
-        ("docs", "md"),
-        ("proto", "proto"),
-        ("deploy", "toml"),
-        ("tests", "md"),
-        ("tests", "xml"),
-    ] {
-        all.extend(files(folder, extension));
-    }
     let mut breaches = Vec::new();
-    for source in all {
+    for source in tracked() {
         breaches.extend(
             places
                 .iter()
@@ -158,4 +149,91 @@ fn nothing_refers_to_a_place_outside_the_checkout() {
         );
     }
     none(breaches);
+}
+
+/// All pages of the checkout.
+fn pages() -> Vec<Source> {
+    let mut pages = tracked();
+    pages.retain(|file| {
+        Path::new(&file.path)
+            .extension()
+            .is_some_and(|extension| extension == "md")
+    });
+    assert!(pages.len() > 5, "only {} pages", pages.len());
+    pages
+}
+
+/// The folder a page lies in.
+fn folder_of(page: &Source) -> PathBuf {
+    root()
+        .join(&page.path)
+        .parent()
+        .map(Path::to_owned)
+        .unwrap_or_default()
+}
+
+#[test]
+fn links_of_pages_lead_somewhere() {
+    let mut breaches = Vec::new();
+    for page in pages() {
+        for target in links(&page.text) {
+            let elsewhere = target.contains("://") || target.starts_with("mailto:");
+            let path = target.split('#').next().unwrap_or_default();
+            if !elsewhere && !path.is_empty() && !folder_of(&page).join(path).exists() {
+                breaches.push(format!("{}: no {target}", page.path));
+            }
+        }
+    }
+    none(breaches);
+}
+
+/// The targets of `[text](target)`.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    text.split("](").skip(1).filter_map(|rest| rest.split(')').next())
+}
+
+/// Paths in backticks: from the root, from `crates/` (as ARCHITECTURE.md writes them) or from the page's own folder.
+#[test]
+fn paths_that_pages_name_exist() {
+    let crates: BTreeSet<String> = std::fs::read_dir(root().join("crates"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    let mut breaches = Vec::new();
+    for page in pages() {
+        for name in page.text.lines().flat_map(backticks) {
+            if !is_path(name, &crates) {
+                continue;
+            }
+            let places = [root(), root().join("crates"), folder_of(&page)];
+            if !places.iter().any(|place| place.join(name).exists()) {
+                breaches.push(format!("{}: no {name}", page.path));
+            }
+        }
+    }
+    none(breaches);
+}
+
+/// Whether this is the path of a file or folder of ours: not a pattern, and it begins with one of our folders.
+fn is_path(name: &str, crates: &BTreeSet<String>) -> bool {
+    const FOLDERS: [&str; 8] = [
+        "crates", "docs", "tests", "deploy", "proto", "xtask", ".ci", ".config",
+    ];
+    let Some((first, _)) = name.split_once('/') else {
+        return false;
+    };
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-".contains(letter);
+    name.chars().all(plain) && (FOLDERS.contains(&first) || crates.contains(first))
+}
+
+#[test]
+fn links_and_paths_are_found_in_a_page() {
+    let text = "see [here](docs/a.md#part) and [there](https://example.test)";
+    assert_eq!(
+        links(text).collect::<Vec<_>>(),
+        ["docs/a.md#part", "https://example.test"]
+    );
+    let crates = BTreeSet::from(["front-end".to_owned()]);
+    assert!(is_path("front-end/src/leg.rs", &crates) && is_path("docs/adr/", &crates));
+    assert!(!is_path("sip-types/src/<name>.rs", &crates) && !is_path("text/plain", &crates));
 }

@@ -215,6 +215,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             into.extend_from_slice(incoming);
             return Ok(Filled::More);
         };
+        // Invariant: what another connection left here is never ours to send.
+        scratch.sealed.clear();
         let step = tls.process(incoming, Secured::Nothing, into, &mut scratch.sealed);
         // Part of the handshake, an answer to a key update, or the alert that says why it failed.
         self.sealed.extend_from_slice(scratch.sealed.filled());
@@ -319,12 +321,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 return Err(io::Error::from(io::ErrorKind::BrokenPipe).into());
             }
             let written = match Pin::new(&mut self.io).poll_write(cx, records) {
-                Poll::Ready(written) => self.note_written(written)?,
-                Poll::Pending => 0,
+                Poll::Ready(written) => self.note_written(written),
+                Poll::Pending => Ok(0),
             };
-            let rest = records.get(written..).unwrap_or_default();
-            self.sealed.extend_from_slice(rest);
+            if let Ok(written) = written {
+                self.sealed
+                    .extend_from_slice(records.get(written..).unwrap_or_default());
+            }
+            // Also when the socket is broken: the next connection of this thread works here.
             scratch.sealed.clear();
+            written?;
             // With a rest, the write is tried once more: it is the one that asks to be woken.
             Ok(true)
         })
@@ -379,3 +385,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             + self.batched
     }
 }
+
+#[cfg(test)]
+mod tests;

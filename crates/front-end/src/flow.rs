@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use rpc::{Binding, ConnectionId, EndpointId, Epoch, LegId};
 use sip_auth::signature::{SecurityAssociation, SignatureFault};
 use sip_core::{ClientKey, DialogId, Received, ServerKey, TimedOut, Transactions, timer};
-use sip_transport::{CloseReason, Connection, RateLimit};
+use sip_transport::{CloseReason, Connection};
 use sip_types::header::typed::Via;
 use sip_types::{
     AddressOfRecord, HeaderName, Message, Method, Request, RequestBuilder, Response, SipStr, StatusCode,
@@ -26,14 +26,12 @@ use crate::counters::Refused;
 use crate::leg::Leg;
 use crate::recent::{Admission, Delivered, Recent};
 use crate::service::FrontEndService;
+use crate::share::Share;
 use crate::sign_in::{self, PendingNtlm};
 use crate::signing;
 
 /// RFC 3261 section 8.1.1.6.
 const MAX_FORWARDS: u32 = 70;
-
-/// How long a connection may send more than its share before it is closed.
-const EXCESS_BORNE: Duration = Duration::from_secs(30);
 
 /// Who signed in on a connection. From then on every request's From is checked against it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -80,9 +78,7 @@ struct Inner {
     /// The last nonce this connection was given, until it signs in.
     nonce: Option<Box<str>>,
     recent: Recent,
-    rate: RateLimit,
-    /// When requests began to come faster than they may.
-    excess_since: Option<Instant>,
+    share: Share,
     /// The client refused a richer form than plain text.
     plain_only: bool,
     /// The client refused typing indications.
@@ -93,7 +89,6 @@ struct Inner {
 
 impl Flow {
     pub(crate) fn new(connection: &Arc<Connection>, service: &FrontEndService) -> Arc<Self> {
-        let per_second = service.config.requests_per_second;
         Arc::new(Flow {
             connection: Arc::clone(connection),
             inner: Mutex::new(Inner {
@@ -109,8 +104,7 @@ impl Flow {
                 failed_proofs: 0,
                 nonce: None,
                 recent: Recent::default(),
-                rate: RateLimit::new(per_second.saturating_mul(3), per_second),
-                excess_since: None,
+                share: Share::new(service.config.requests_per_second),
                 plain_only: false,
                 no_typing: false,
                 gone: false,
@@ -496,24 +490,12 @@ impl Flow {
 
     /// Takes a token for one more request.
     pub(crate) fn admit_request(&self) -> bool {
-        let now = Instant::now();
-        let mut inner = self.inner.lock();
-        let admitted = inner.rate.take(now);
-        if inner.rate.is_full(now) {
-            inner.excess_since = None;
-        }
-        if !admitted {
-            inner.excess_since.get_or_insert(now);
-        }
-        admitted
+        self.inner.lock().share.admit(Instant::now())
     }
 
-    /// Whether requests have come faster than they may for longer than is borne.
+    /// Whether more than the share has come for longer than is borne.
     pub(crate) fn exceeds_for_too_long(&self) -> bool {
-        self.inner
-            .lock()
-            .excess_since
-            .is_some_and(|since| since.elapsed() > EXCESS_BORNE)
+        self.inner.lock().share.exceeds_for_too_long(Instant::now())
     }
 
     // === registrations ===

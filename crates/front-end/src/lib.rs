@@ -33,6 +33,7 @@ mod recent;
 mod ring;
 mod service;
 mod shards;
+mod share;
 mod sign_in;
 mod signal;
 mod signing;

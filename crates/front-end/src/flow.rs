@@ -153,16 +153,6 @@ impl Flow {
         own_contact(self.local(), self.is_tls(), service.config.advertise.as_ref())
     }
 
-    /// Top Via of a request of ours. `rport` makes belle-sip answer on this connection instead of opening another.
-    fn via(&self, branch: &str) -> Via {
-        let local = self.local();
-        let host = match local.ip() {
-            IpAddr::V4(ip) => ip.to_string(),
-            IpAddr::V6(ip) => format!("[{ip}]"),
-        };
-        Via::new(self.transport(), &host, Some(local.port()), branch).with_param("rport", "")
-    }
-
     // === receiving ===
 
     /// Takes a message through signature check and transactions. `None`: it was dealt with.
@@ -267,24 +257,26 @@ impl Flow {
         from: &From<'_>,
         to: &AddressOfRecord,
     ) -> RequestBuilder {
-        let mut to = format!("<{}>", to.to_uri_string());
-        if let Some(epid) = &registration.epid {
-            // MS-SIPRE: names the endpoint meant.
-            to.push_str(&format!(";epid={epid}"));
-        }
+        let to = to.to_uri_string();
+        // MS-SIPRE: names the endpoint meant.
+        let (epid_is, epid) = match &registration.epid {
+            Some(epid) => (";epid=", epid.as_str()),
+            None => ("", ""),
+        };
         Request::builder(method.clone(), &registration.contact)
             .typed(&self.next_via())
             .header(HeaderName::MaxForwards, MAX_FORWARDS)
             .header(HeaderName::From, from.value(&service.ids.tag()))
-            .header(HeaderName::To, to)
+            .header(HeaderName::To, format_args!("<{to}>{epid_is}{epid}"))
             .header(HeaderName::CallId, service.ids.call_id(&service.config.fqdn))
             .header(HeaderName::CSeq, format_args!("1 {method}"))
     }
 
-    /// A Via with a branch of its own.
+    /// Top Via of a request of ours, with a branch of its own. `rport` makes belle-sip answer on this connection instead
+    /// of opening another.
     pub(crate) fn next_via(&self) -> Via {
         let branch = self.inner.lock().transactions.next_branch();
-        self.via(&branch)
+        Via::with_rport(self.transport(), self.local(), &branch)
     }
 
     /// Sends a request. The receiver gets the final response; it is dropped when there will be none.

@@ -95,7 +95,7 @@ pub enum TimedOut {
 /// Why a request can not be sent as a transaction: always a defect of the caller.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum StartError {
-    /// The request has no readable top Via with a branch.
+    /// The request has no top Via with a branch.
     #[error("the request has no branch")]
     NoBranch,
     /// There is a transaction with that branch and method.
@@ -304,11 +304,7 @@ impl Transactions {
         if matches!(request.method(), Method::Ack | Method::Cancel) {
             return Err(StartError::Method);
         }
-        let branch = request
-            .top_via()
-            .ok()
-            .and_then(|via| via.branch())
-            .ok_or(StartError::NoBranch)?;
+        let branch = request.headers().branch().ok_or(StartError::NoBranch)?;
         let key = client_key(&branch, request.method());
         if self.clients.contains_key(&Lookup(&key)) {
             return Err(StartError::BranchInUse);

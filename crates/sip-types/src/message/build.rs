@@ -142,21 +142,25 @@ impl ResponseBuilder {
 
     /// All Via fields; the top value as the request's source makes it.
     fn copy_via(&mut self, request: &Request) {
-        let top = request.headers().get(&HeaderName::Via);
-        let seen = request.source.zip(top).and_then(|(source, top)| {
-            let first = split_list(&top).next()?.ok()?;
-            let via = Via::parse(&top.slice_of(first)).ok()?.seen_from(source)?;
-            // Values behind the first one, with their comma.
-            let others = top.get(first.len()..).unwrap_or_default();
-            Some(format!("{via}{others}"))
-        });
-        let Some(seen) = seen else {
+        if self.copy_seen_via(request).is_none() {
             return self.head.copy(request.headers(), &HeaderName::Via);
-        };
-        self.head.field(&HeaderName::Via, &seen);
+        }
         for value in request.headers().get_all(&HeaderName::Via).skip(1) {
             self.head.field(&HeaderName::Via, &value);
         }
+    }
+
+    /// The first Via field as the request's source makes it. `None`, and nothing added, where it stays as it is.
+    fn copy_seen_via(&mut self, request: &Request) -> Option<()> {
+        let source = request.source?;
+        let top = request.headers().get(&HeaderName::Via)?;
+        let first = split_list(&top).next()?.ok()?;
+        let via = Via::parse(&top.slice_of(first)).ok()?;
+        let seen = via.seen_from(source)?;
+        // Values behind the first one, with their comma.
+        let others = top.get(first.len()..).unwrap_or_default();
+        self.head.field(&HeaderName::Via, &format_args!("{seen}{others}"));
+        Some(())
     }
 
     /// Replaces the reason phrase.
@@ -202,6 +206,10 @@ struct Visible<'a>(&'a mut String);
 
 impl fmt::Write for Visible<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            self.0.push_str(text);
+            return Ok(());
+        }
         for character in text.chars() {
             if character.is_ascii_graphic() || !character.is_ascii() {
                 self.0.push(character);

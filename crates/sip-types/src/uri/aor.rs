@@ -109,6 +109,14 @@ fn strip_scheme(text: &str) -> &str {
 }
 
 fn push_canonical(text: &mut String, user: &str) {
+    // Nearly every user part: nothing to decode, nothing to escape.
+    if user
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte))
+    {
+        text.push_str(user);
+        return;
+    }
     let decoded = percent_decode(user);
     for chunk in decoded.utf8_chunks() {
         for character in chunk.valid().chars() {

@@ -1,6 +1,6 @@
 //! `Via`: RFC 3261 section 20.42, with `rport` of RFC 3581.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::header::{HeaderError, HeaderName, TypedHeader};
@@ -39,6 +39,22 @@ impl Via {
         }
     }
 
+    /// A hop of our own that asks for the answer where the request came from (`rport`, RFC 3581). The same as
+    /// [`Via::new`] with that parameter, made at once because every request of ours has one. `branch` is a token.
+    pub fn with_rport(transport: &'static str, local: SocketAddr, branch: &str) -> Self {
+        let params = SipStr::from(format!("branch={branch};rport"));
+        Self {
+            protocol: SipStr::from_static("SIP/2.0"),
+            transport: SipStr::from_static(transport),
+            host: SipStr::from(match local.ip() {
+                IpAddr::V4(ip) => ip.to_string(),
+                IpAddr::V6(ip) => format!("[{ip}]"),
+            }),
+            port: Some(local.port()),
+            params: Params::parsed_before(&params, &params),
+        }
+    }
+
     /// The branch as received.
     pub fn branch(&self) -> Option<SipStr> {
         self.params.text("branch").filter(|branch| !branch.is_empty())
@@ -71,17 +87,23 @@ impl Via {
 
     /// The hop as it looks from where the message came: `received` if the address differs from sent-by, and `rport` if
     /// it was asked for (RFC 3261 section 18.2.1, RFC 3581 section 4). `None` if there is nothing to tell.
-    pub fn seen_from(self, source: SocketAddr) -> Option<Self> {
+    ///
+    /// What is returned is only good for printing: every response has one.
+    pub fn seen_from(&self, source: SocketAddr) -> Option<impl fmt::Display> {
         let host = self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&self.host);
         let same = host.parse::<IpAddr>().is_ok_and(|address| address == source.ip());
         let asks = self.has_rport() && self.rport().is_none();
-        match (asks, same) {
-            (false, true) => None,
-            (false, false) => Some(self.with_param("received", &source.ip().to_string())),
-            (true, _) => Some(
-                self.with_param("received", &source.ip().to_string())
-                    .with_param("rport", &source.port().to_string()),
-            ),
+        (asks || !same).then_some(Seen { via: self, source, asks })
+    }
+
+    /// Prints what stands before the parameters.
+    fn fmt_hop(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for text in [self.protocol.as_str(), "/", &self.transport, " ", &self.host] {
+            f.write_str(text)?;
+        }
+        match self.port {
+            Some(port) => write!(f, ":{port}"),
+            None => Ok(()),
         }
     }
 
@@ -146,11 +168,37 @@ fn sent_by_parts(text: &str) -> Option<(&str, Option<u16>)> {
 
 impl fmt::Display for Via {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{} {}", self.protocol, self.transport, self.host)?;
-        if let Some(port) = self.port {
-            write!(f, ":{port}")?;
-        }
+        self.fmt_hop(f)?;
         fmt::Display::fmt(&self.params, f)
+    }
+}
+
+/// See [`Via::seen_from`].
+struct Seen<'a> {
+    via: &'a Via,
+    source: SocketAddr,
+    /// `rport` waits for its value.
+    asks: bool,
+}
+
+impl fmt::Display for Seen<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.via.fmt_hop(f)?;
+        for (name, value) in self.via.params.iter() {
+            if name.eq_ignore_ascii_case("received") {
+                // Whatever the sender claims: the one below counts.
+                continue;
+            }
+            f.write_char(';')?;
+            f.write_str(name)?;
+            if self.asks && name.eq_ignore_ascii_case("rport") {
+                write!(f, "={}", self.source.port())?;
+            } else if !value.is_empty() {
+                f.write_char('=')?;
+                f.write_str(value)?;
+            }
+        }
+        write!(f, ";received={}", self.source.ip())
     }
 }
 
@@ -205,10 +253,21 @@ mod tests {
     }
 
     #[test]
+    fn a_hop_of_ours_asks_for_the_port() {
+        for local in ["192.0.2.1:5061", "[2001:db8::1]:5061"] {
+            let local: SocketAddr = local.parse().unwrap();
+            let via = Via::with_rport("TLS", local, "z9hG4bKx");
+            let printed = format!("SIP/2.0/TLS {local};branch=z9hG4bKx;rport");
+            assert_eq!(via.to_string(), printed);
+            assert_eq!(Via::parse(&SipStr::from(printed)), Ok(via));
+        }
+    }
+
+    #[test]
     fn a_hop_is_told_where_it_comes_from() {
         let seen = |via: &'static str| {
             let via = Via::parse(&SipStr::from_static(via)).unwrap();
-            via.seen_from("192.0.2.7:4242".parse().unwrap()).map(|via| via.to_string())
+            via.seen_from("192.0.2.7:4242".parse().unwrap()).map(|seen| seen.to_string())
         };
         assert_eq!(seen("SIP/2.0/TLS 192.0.2.7;branch=z9hG4bKx"), None);
         assert_eq!(
@@ -219,6 +278,16 @@ mod tests {
             seen("SIP/2.0/TLS 10.0.0.1:5061;rport;branch=z9hG4bKx").as_deref(),
             Some("SIP/2.0/TLS 10.0.0.1:5061;rport=4242;branch=z9hG4bKx;received=192.0.2.7")
         );
+        assert_eq!(
+            seen("SIP/2.0/TLS host.test;Received=10.0.0.1;branch=z9hG4bKx;rport=1").as_deref(),
+            Some("SIP/2.0/TLS host.test;branch=z9hG4bKx;rport=1;received=192.0.2.7"),
+            "what the sender claims about itself does not count"
+        );
+        // RFC 5118 section 4.5: without brackets and quotes.
+        let via = Via::new("TLS", "host.test", None, "z9hG4bKx");
+        let six = via.seen_from("[2001:db8::7]:4242".parse().unwrap()).unwrap().to_string();
+        assert_eq!(six, "SIP/2.0/TLS host.test;branch=z9hG4bKx;received=2001:db8::7");
+        assert!(Via::parse(&SipStr::from(six)).unwrap().received().is_some());
     }
 
     #[test]

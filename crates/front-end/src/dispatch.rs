@@ -137,7 +137,7 @@ pub(crate) fn dispatch(incoming: Incoming) {
         return incoming.respond(reply.build());
     }
     // Within a dialog the dialog says where the request goes; its Request-URI is our own Contact.
-    let destination = if incoming.request.to().is_ok_and(|to| to.tag().is_some()) {
+    let destination = if incoming.request.headers().to_tag().is_some() {
         None
     } else {
         match identity::destination(&incoming.request, &own) {

@@ -82,7 +82,8 @@ fn aor_of(address: &NameAddr) -> Result<AddressOfRecord, Denied> {
 /// From (and To of a REGISTER) must be the signed-in user (reliability: nobody speaks in another's name).
 pub(crate) fn check_from(request: &Request, signed_in: &AddressOfRecord) -> Result<(), Denied> {
     let from = aor_of(&request.from().map_err(|_| MALFORMED)?.0)?;
-    if from != *signed_in || claimed(request)? != *signed_in {
+    let registers_another = || Ok(*request.method() == Method::Register && claimed(request)? != *signed_in);
+    if from != *signed_in || registers_another()? {
         return Err(FOREIGN);
     }
     Ok(())

@@ -31,8 +31,10 @@ pub(crate) fn message_id(source: &Source<'_>, request: &Request) -> MessageId {
         Some(id) => add(id.as_bytes()),
         None => {
             add(source.endpoint.as_str().as_bytes());
-            let from_tag = request.from().ok().and_then(|from| from.tag());
-            for part in [request.call_id().ok(), from_tag].into_iter().flatten() {
+            for part in [request.call_id().ok(), request.headers().from_tag()]
+                .into_iter()
+                .flatten()
+            {
                 add(part.as_bytes());
             }
             add(&request.cseq().map_or(0, |cseq| cseq.number).to_be_bytes());

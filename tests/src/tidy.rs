@@ -237,3 +237,31 @@ fn links_and_paths_are_found_in_a_page() {
     assert!(is_path("front-end/src/leg.rs", &crates) && is_path("docs/adr/", &crates));
     assert!(!is_path("sip-types/src/<name>.rs", &crates) && !is_path("text/plain", &crates));
 }
+
+/// docs/limits.md claims to have every limit: it has each that connections count, and each key of the configuration.
+#[test]
+fn the_limits_page_has_every_counted_limit_and_every_key() {
+    let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap();
+    let page = read("docs/limits.md");
+    let counters = read("crates/sip-transport/src/counters.rs");
+    let counted = counters.split("pub enum Limit {").nth(1).unwrap();
+    let counted = counted.split('}').next().unwrap();
+    let labels = counted
+        .split('"')
+        .skip(1)
+        .step_by(2)
+        .map(|label| format!("`limit={label}`"));
+    let configuration = read("docs/configuration.md");
+    let keys = configuration.lines().filter_map(|line| {
+        let key = line.strip_prefix("| `limits.")?.split('`').next()?;
+        Some(format!("`limits.{key}`"))
+    });
+    let wanted: Vec<String> = labels.chain(keys).collect();
+    assert!(wanted.len() > 20, "only {wanted:?}");
+    none(
+        wanted
+            .into_iter()
+            .filter(|name| !page.contains(name.as_str()))
+            .collect(),
+    );
+}

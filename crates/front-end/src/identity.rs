@@ -79,7 +79,7 @@ fn aor_of(address: &NameAddr) -> Result<AddressOfRecord, Denied> {
     address.uri.aor().ok_or(MALFORMED)
 }
 
-/// From (and To of a REGISTER) must be the signed-in user (reliability: nobody speaks in another's name).
+/// From (and To of a REGISTER) must be the signed-in user: nobody speaks in another's name.
 pub(crate) fn check_from(request: &Request, signed_in: &AddressOfRecord) -> Result<(), Denied> {
     let from = aor_of(&request.from().map_err(|_| MALFORMED)?.0)?;
     let registers_another = || Ok(*request.method() == Method::Register && claimed(request)? != *signed_in);

@@ -9,8 +9,9 @@ use hashbrown::HashMap;
 use rpc::{EndpointId, FailureReason, MessageId};
 use tokio::sync::watch;
 
-/// Messages remembered per endpoint (reliability: 512 ids or 10 minutes).
+/// Messages remembered per endpoint (docs/limits.md).
 const REMEMBERED: usize = 512;
+/// For how long: no attempt at a delivery is repeated as late as that.
 const MEMORY: Duration = Duration::from_secs(600);
 
 /// A message at one endpoint. Two endpoints of a connection each get their own.

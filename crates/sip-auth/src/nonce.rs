@@ -14,7 +14,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use subtle::{Choice, ConstantTimeEq};
 
-/// How long a nonce may be answered, in seconds (reliability rule: 5 min).
+/// How long a nonce may be answered, in seconds (docs/limits.md): long enough for a person who types
+/// a password, short enough that what is overheard is soon worth nothing.
 pub const LIFETIME: u64 = 5 * 60;
 /// How long on the connection it was issued on, in seconds.
 pub const LIFETIME_SAME_CONNECTION: u64 = 30 * 60;

@@ -1,4 +1,4 @@
-//! The figures of every bound the transport keeps.
+//! The figures of every bound the transport keeps. docs/limits.md has them together with all others.
 
 use crate::framing::FramingLimits;
 use std::time::Duration;

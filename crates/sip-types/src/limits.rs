@@ -1,6 +1,7 @@
 //! The bounds on what a peer may send, applied by the parsers of this crate.
 //!
 //! Exceeding one of them is an ordinary answer to the peer, never a panic and never unbounded memory.
+//! docs/limits.md has these together with all other limits of the server.
 //! The framing layer may use lower bounds than these; it can not use higher ones.
 
 /// Longest start line in bytes, without its CRLF. A longer request line is answered with 414.

@@ -37,8 +37,8 @@ impl Timestamp {
     }
 }
 
-/// How long a tombstone lives: longer than any request can be on its way (reliability: a delayed refresh never brings an
-/// endpoint back).
+/// How long a tombstone lives: longer than any request can be on its way so that a delayed refresh never brings an
+/// endpoint back.
 pub const TOMBSTONE_TTL_MS: u64 = 60_000;
 
 /// Tombstones kept per user; beyond it the oldest go.

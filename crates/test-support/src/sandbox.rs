@@ -144,7 +144,7 @@ impl Sandbox {
         Sandbox::start_in(self.dir, self.options).await
     }
 
-    /// The ready line (`DESIGN`: one JSON object).
+    /// The ready line: one JSON object, as docs/operations.md shows it.
     #[must_use]
     pub fn ready(&self) -> &Value {
         &self.ready

@@ -184,7 +184,7 @@ impl Attempt {
     // === the verdict ===
 
     fn verify(self, proof: Proof, scheme: Scheme) {
-        // A sign-in token is needed before any password work (reliability: overload).
+        // Before any password work and any look-up: who is turned away must cost next to nothing.
         if !self.service.admit_sign_in() {
             return self.overloaded();
         }

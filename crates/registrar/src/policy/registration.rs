@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_those_of_the_design() {
+    fn defaults_are_those_of_the_limits_page() {
         let expected = Limits {
             allow: true,
             allow_rfc2069: false,

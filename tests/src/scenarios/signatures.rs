@@ -104,3 +104,26 @@ async fn a_signature_of_another_connection_is_refused() -> Result<()> {
     ensure!(matches!(answer.status(), Some(400 | 401 | 403)), "{answer}");
     bea.nothing_else().await
 }
+
+/// A CANCEL cannot be challenged (RFC 3261 section 22.1): one that is not signed is as if it had not come.
+#[tokio::test]
+async fn an_unsigned_cancel_does_not_stop_the_ringing() -> Result<()> {
+    let (pool, mut amy, _bea) = two().await?;
+    let mut cleo = pool.session_user("cleo").await?;
+    let invite = amy.invitation(&cleo.uri(), None);
+    amy.send(&invite).await?;
+    let rung = cleo.ring().await?;
+    let forged = amy.cancellation(&invite)?;
+    amy.flow.send(forged.bytes()).await?;
+    // The answer to what was sent behind it shows that it was seen, and that it got no answer.
+    amy.nothing_else().await?;
+    cleo.take(&rung).await?;
+    let mut session = amy.established(&invite).await?;
+    let message = amy
+        .in_session(&mut session, "MESSAGE")
+        .body("text/plain", "it rang on");
+    amy.send(&message).await?;
+    cleo.receive("it rang on").await?;
+    status(&amy.answer_to(&message).await?, 200)?;
+    cleo.nothing_else().await
+}

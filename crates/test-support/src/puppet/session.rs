@@ -172,21 +172,25 @@ impl Puppet {
     /// # Errors
     /// No ACK came.
     pub async fn take_with(&mut self, invite: &Wire, fields: &[(&str, &str)]) -> Result<Session> {
+        let mut ok = self.acceptance(invite);
+        for (name, value) in fields {
+            ok = ok.header(name, value);
+        }
+        self.send(&ok).await?;
+        let session = Session::callee(invite, &ok)?;
+        self.expect_where("ACK", |ack| session.owns(ack)).await?;
+        Ok(session)
+    }
+
+    /// The 200 that takes this INVITE, for a test that does not wait for the ACK.
+    pub fn acceptance(&mut self, invite: &Wire) -> Draft {
         let (contact, uri) = (self.contact(), self.uri());
         let mut ok = self.reply(invite, 200);
         for route in invite.all("Record-Route") {
             ok = ok.header("Record-Route", route);
         }
-        for (name, value) in fields {
-            ok = ok.header(name, value);
-        }
-        let ok = ok
-            .header("Contact", format!("<{contact}>"))
-            .body("application/sdp", sdp(&uri));
-        self.send(&ok).await?;
-        let session = Session::callee(invite, &ok)?;
-        self.expect_where("ACK", |ack| session.owns(ack)).await?;
-        Ok(session)
+        ok.header("Contact", format!("<{contact}>"))
+            .body("application/sdp", sdp(&uri))
     }
 
     /// Waits for this text however it comes: in page mode, or after an invitation, which is taken.

@@ -3,7 +3,10 @@
 //! Each test starts a server of its own. Users are made as a test needs them. Nothing sleeps: a test
 //! waits for what should happen, and asks for an answer where nothing should.
 
+mod closing;
 mod endpoints;
+mod envelopes;
+mod floods;
 mod framing;
 mod identity;
 mod limits;

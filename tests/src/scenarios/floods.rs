@@ -90,6 +90,29 @@ async fn repeated_requests_count_like_new_ones() -> Result<()> {
     pool.healthy()
 }
 
+/// The server has not decided on it, so that it would repeat its last answer each time.
+#[tokio::test]
+async fn repetitions_of_a_pending_invite_count_too() -> Result<()> {
+    let settings = Options::default().set("PORTICO_LIMITS__REQUESTS_PER_SECOND", "5");
+    let mut pool = Sandbox::with(settings).await?;
+    let mut control = pool.page_user("control").await?;
+    let mut fast = pool.page_user("amy").await?;
+    let mut bea = pool.session_user("bea").await?;
+    let invite = fast.invitation(&bea.uri(), None);
+    fast.send(&invite).await?;
+    bea.ring().await?;
+    for _ in 0..FLOOD {
+        fast.send(&invite).await?;
+    }
+    for _ in 0..FLOOD / 2 {
+        let refused = |answer: &Wire| answer.status() == Some(503);
+        fast.flow.expect("a repetition to be refused", refused).await?;
+    }
+    still_served(&mut control).await?;
+    bea.nothing_else().await?;
+    pool.healthy()
+}
+
 #[tokio::test]
 async fn cancels_of_a_signed_in_client_count_too() -> Result<()> {
     let settings = Options::default().set("PORTICO_LIMITS__REQUESTS_PER_SECOND", "5");

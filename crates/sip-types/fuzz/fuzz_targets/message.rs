@@ -1,6 +1,6 @@
 //! Bytes as a stream transport would see them: parse, check, answer. Nothing may panic, and an answer must be a message.
 //!
-//! `cargo +nightly fuzz run message fuzz/corpus/message tests/messages/valid tests/messages/invalid`, in the crate's folder.
+//! `cargo xtask fuzz --seconds N` begins with the messages of the tests as well.
 
 #![no_main]
 

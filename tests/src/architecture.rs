@@ -223,6 +223,35 @@ fn ground_and_first_floor_read_no_clock_and_open_nothing() {
     assert_eq!(breaches, Vec::<String>::new());
 }
 
+/// A task that nobody owns is not waited for at the stop, and its panic is not seen: `TaskTracker` and `JoinSet` own
+/// theirs. (No lint of clippy's: tests may spawn as they like.)
+#[test]
+fn every_task_of_the_product_has_an_owner() {
+    let mut breaches = Vec::new();
+    for (name, _) in PLAN {
+        if ["test-support", "tests", "portico-load", "xtask"].contains(name) {
+            continue;
+        }
+        for source in files(&format!("crates/{}/src", folder_of(name)), "rs")
+            .iter()
+            .filter(|source| !source.is_test())
+        {
+            let bare = |line: &str| line.contains("tokio::spawn(") || line.contains("task::spawn(");
+            breaches.extend(
+                code(source.product())
+                    .filter(|(_, line)| bare(line))
+                    .map(|(number, _)| format!("{}:{number}", source.path)),
+            );
+        }
+    }
+    assert_eq!(breaches, Vec::<String>::new());
+}
+
+/// The folder of a crate below `crates/`.
+fn folder_of(name: &str) -> &str {
+    name.trim_start_matches("portico-")
+}
+
 #[test]
 fn only_sip_transport_opens_sip_sockets() {
     // The server has the ops listener and the control socket, the control tool its client's end.

@@ -1,9 +1,9 @@
-//! Holds the dependency tree to `deny.toml`: banned crates, licences, sources.
+//! Holds the dependency tree to `deny.toml`: banned crates, crates in two versions, licences, sources.
 //!
 //! A subset of what `cargo deny check` does, reading the same file, so that the rules hold on a machine
 //! that has only cargo.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -26,8 +26,27 @@ struct Graph {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 struct Bans {
+    multiple_versions: Level,
     deny: Vec<Ban>,
+    /// Versions that do not count as the second one of their crate.
+    skip: Vec<Skip>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Level {
+    Allow,
+    Warn,
+    Deny,
+}
+
+/// `NAME@VERSION`. Its reason is for whoever reads the file.
+#[derive(Debug, Deserialize)]
+struct Skip {
+    #[serde(rename = "crate")]
+    spec: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -128,7 +147,44 @@ fn findings(rules: &Rules, metadata: &Metadata, active: &BTreeSet<(String, Strin
         findings.extend(license_problem(package, &allowed));
         findings.extend(source_problem(package, &rules.sources));
     }
+    if rules.bans.multiple_versions == Level::Deny {
+        findings.extend(duplicates(&rules.bans.skip, active));
+    }
     Ok(findings)
+}
+
+/// Crates in more than one version that is not skipped, and skips that are of no use.
+fn duplicates(skips: &[Skip], active: &BTreeSet<(String, String)>) -> Vec<String> {
+    let mut versions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, version) in active {
+        versions.entry(name).or_default().push(version);
+    }
+    let twice = |name: &str| versions.get(name).is_some_and(|versions| versions.len() > 1);
+    let skipped = |name: &str, version: &str| {
+        skips
+            .iter()
+            .any(|skip| skip.spec.split_once('@') == Some((name, version)))
+    };
+    let useless = skips.iter().filter(|skip| {
+        let known = skip.spec.split_once('@').is_some_and(|(name, version)| {
+            twice(name) && active.contains(&(name.to_owned(), version.to_owned()))
+        });
+        !known
+    });
+    let mut findings: Vec<String> = useless
+        .map(|skip| format!("{} need not be skipped any more", skip.spec))
+        .collect();
+    for (name, versions) in &versions {
+        let counted: Vec<&str> = versions
+            .iter()
+            .copied()
+            .filter(|version| !skipped(name, version))
+            .collect();
+        if counted.len() > 1 {
+            findings.push(format!("{name} is there as {}", counted.join(" and as ")));
+        }
+    }
+    findings
 }
 
 fn license_problem(package: &Package, allowed: &[Licensee]) -> Option<String> {
@@ -166,7 +222,7 @@ mod tests {
 
     fn check(allow: &str, deny: &str, registry: &str) -> Vec<String> {
         let rules = rules(&format!(
-            "[graph]\ntargets = []\n[bans]\ndeny = [{deny}]\n[licenses]\nallow = [{allow}]\n\
+            "[graph]\ntargets = []\n[bans]\nmultiple-versions = \"deny\"\nskip = []\ndeny = [{deny}]\n[licenses]\nallow = [{allow}]\n\
              [sources]\nallow-registry = [\"{registry}\"]\n"
         ));
         let metadata = MetadataCommand::new().exec().unwrap();
@@ -213,6 +269,27 @@ mod tests {
     fn another_registry_is_found() {
         let found = check("\"MIT\"", "", "https://elsewhere.test/index");
         assert_eq!(found, [format!("anyhow comes from registry+{CRATES_IO}")]);
+    }
+
+    #[test]
+    fn a_crate_in_two_versions_is_found_unless_one_is_skipped() {
+        let tree = |all: &[(&str, &str)]| {
+            all.iter()
+                .map(|(name, version)| ((*name).to_owned(), (*version).to_owned()))
+                .collect::<BTreeSet<_>>()
+        };
+        let skip = |spec: &str| {
+            [Skip {
+                spec: spec.to_owned(),
+            }]
+        };
+        let twice = tree(&[("a", "1.0.0"), ("a", "2.0.0"), ("b", "1.0.0")]);
+        assert_eq!(duplicates(&[], &twice), ["a is there as 1.0.0 and as 2.0.0"]);
+        assert_eq!(duplicates(&skip("a@1.0.0"), &twice), Vec::<String>::new());
+        assert_eq!(
+            duplicates(&skip("b@1.0.0"), &tree(&[("b", "1.0.0")])),
+            ["b@1.0.0 need not be skipped any more"]
+        );
     }
 
     #[test]

@@ -15,8 +15,9 @@ test: runner  ## everything that needs no other program
 	cargo build -q --locked -p cli --bins
 	cargo nextest run --locked --workspace
 
-check: fuzzer  ## formatting, lints, dependency rules
+check: fuzzer  ## formatting, lints, documentation, dependency rules
 	cargo fmt --all --check && cargo clippy -q --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings cargo doc -q --no-deps --workspace --locked
 	cargo xtask deny && cargo xtask fuzz
 
 interop: runner  ## real clients: baresip, linphone, lyncdrive, SIPp

@@ -166,7 +166,7 @@ impl Delivery<'_> {
             Method::Message,
             self.registration,
             &from,
-            &self.registration_owner(),
+            &self.message.to,
         );
         self.flow.send(self.service, self.finish(builder, body)).1
     }
@@ -175,10 +175,6 @@ impl Delivery<'_> {
         leg.request(Method::Message, |builder| {
             self.flow.send(self.service, self.finish(builder, body)).1
         })
-    }
-
-    fn registration_owner(&self) -> sip_types::AddressOfRecord {
-        self.message.to.clone()
     }
 
     fn finish(&self, builder: RequestBuilder, body: Rendered) -> Request {

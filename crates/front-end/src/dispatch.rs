@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use sip_core::ServerKey;
 use sip_transport::CloseReason;
+use sip_types::header::typed::MaxForwards;
 use sip_types::{HeaderName, Method, Request, StatusCode};
 
 use crate::counters::Refused;
@@ -171,11 +172,8 @@ pub(crate) fn dispatch(incoming: Incoming) {
 /// RFC 3261 section 16.3: what is to go on to somebody else needs a hop for it. OPTIONS and REGISTER end here.
 fn no_hops_left(request: &Request) -> bool {
     let ends_here = matches!(request.method(), Method::Options | Method::Register);
-    !ends_here
-        && request
-            .headers()
-            .get(&HeaderName::MaxForwards)
-            .is_some_and(|hops| hops.trim() == "0")
+    let hops = request.headers().optional::<MaxForwards>();
+    !ends_here && hops.is_ok_and(|hops| hops == Some(MaxForwards(0)))
 }
 
 fn refuse(incoming: &Incoming, status: StatusCode) {

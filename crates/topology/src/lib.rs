@@ -6,9 +6,13 @@
 //! To add a role: add a variant to [`Role`], its name in [`Role::as_str`], and the crate that implements it to the
 //! table in `ARCHITECTURE.md`; the architecture test will tell what is missing.
 
+mod partition;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+
+pub use partition::{PARTITIONS, Partition, Partitioned};
 
 /// A part of the work of a pool that can run in a process of its own.
 ///
@@ -33,6 +37,15 @@ impl Role {
             Role::FrontEnd => "front-end",
             Role::Registrar => "registrar",
             Role::ImMcu => "immcu",
+        }
+    }
+
+    /// Whose keys the members that run this role share out among themselves; `None`: nobody's, every member serves.
+    pub const fn owns(self) -> Option<Partitioned> {
+        match self {
+            Role::FrontEnd => None,
+            Role::Registrar => Some(Partitioned::Users),
+            Role::ImMcu => Some(Partitioned::Conversations),
         }
     }
 

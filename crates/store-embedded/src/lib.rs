@@ -1,7 +1,7 @@
 //! The durable stores of a Standard Edition in one local SQLite file: no server to run.
 //!
 //! [`Database`] implements [`store::AccountStore`], [`store::PolicyStore`], [`store::PlaceStore`] and
-//! [`store::AuditStore`]. It is **not** the location service (bindings are soft state and live in memory,
+//! [`store::AuditStore`], and is a [`store::ChangeFeed`] that never yields. It is **not** the location service (bindings are soft state and live in memory,
 //! [`store::memory::MemoryBindings`]) and not shared by processes: one process has the file open.
 //!
 //! What a caller may rely on: a write is on disk when its call returns (write-ahead log, `synchronous = FULL`: accounts
@@ -16,9 +16,11 @@
 
 mod accounts;
 mod audit;
+mod changes;
 mod database;
 mod error;
 mod places;
 mod policies;
+mod transfer;
 
 pub use database::Database;

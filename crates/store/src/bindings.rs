@@ -235,6 +235,8 @@ pub trait BindingStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::Conflict`]: the state is another; nothing happened. Load and decide again.
+    /// [`StoreError::NotOwner`]: another member decides about this user. Where a store is shared out, so for
+    /// [`Self::load`].
     async fn commit(
         &self,
         aor: &AddressOfRecord,
@@ -250,4 +252,11 @@ pub trait BindingStore: Send + Sync + 'static {
 
     /// How many users and bindings are live, expired ones not yet swept included.
     async fn binding_totals(&self) -> Result<BindingTotals, StoreError>;
+
+    /// The users with a binding that this member holds, in no order: what ends when the member is dead. Walks over
+    /// everybody.
+    async fn held_by(
+        &self,
+        member: &MemberId,
+    ) -> Result<Vec<(AddressOfRecord, Arc<UserBindings>)>, StoreError>;
 }

@@ -15,6 +15,9 @@ pub enum StoreError {
     /// The thing exists already, or somebody else was faster. Reading again tells.
     #[error("{0}")]
     Conflict(String),
+    /// Another member owns this. Ask that one.
+    #[error("{0}")]
+    NotOwner(String),
 }
 
 impl StoreError {

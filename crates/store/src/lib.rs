@@ -11,7 +11,10 @@
 //! | [`PolicyStore`] | policies and grants | SQL |
 //! | [`PlaceStore`] | sites and SIP domains | SQL |
 //! | [`AuditStore`] | who changed what, refused sign-ins of interest | SQL |
-//! | [`BindingStore`] | bindings and tombstones: the location service | memory, shared memory of a pool: soft state |
+//! | [`ChangeFeed`] | nothing: tells what others changed | SQL, where it is shared by processes |
+//! | [`BindingStore`] | bindings and tombstones: the location service | memory; [`PartitionedBindings`] in a pool: soft state |
+//! | [`BindingCopy`] | what the next owner of a partition needs of the bindings | shared memory of a pool |
+//! | [`LeaseStore`] | who is in the pool, and who owns which partition | shared memory of a pool |
 //!
 //! Four things to know:
 //!
@@ -25,20 +28,29 @@
 
 mod accounts;
 mod audit;
+mod binding_copy;
 mod bindings;
+mod changes;
 mod error;
+mod leases;
 pub mod memory;
+mod partitioned;
 mod places;
 mod policies;
 #[cfg(any(test, feature = "suite"))]
 pub mod suite;
+pub mod transfer;
 
 pub use accounts::{Account, AccountPatch, AccountStore, CredentialKind, SealedCredential, StoredAccount};
 pub use audit::{AuditCategory, AuditEntry, AuditStore};
+pub use binding_copy::{BindingCopy, Written};
 pub use bindings::{
     Binding, BindingStore, BindingTotals, BindingUpdate, Ended, MAX_TOMBSTONES, Revision, SweepResult,
     TOMBSTONE_TTL_MS, Timestamp, Tombstone, UserBindings,
 };
+pub use changes::{ChangeFeed, StoreChange, StoreChanges};
 pub use error::StoreError;
+pub use leases::{Incarnation, LEASE_TTL_MS, Lease, LeaseStore, Owner, OwnerTable, PoolView, TableVersions};
+pub use partitioned::{Flushed, PartitionedBindings};
 pub use places::PlaceStore;
 pub use policies::{GrantOutcome, PolicyScope, PolicyStore, SettingValue, StoredPolicy};

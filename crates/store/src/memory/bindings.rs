@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use sip_types::AddressOfRecord;
+use topology::MemberId;
 
 use crate::{
     Binding, BindingStore, BindingTotals, BindingUpdate, Ended, MAX_TOMBSTONES, Revision, StoreError,
@@ -107,7 +108,7 @@ impl MemoryBindings {
     }
 
     /// Heap entries that are due, at most `limit`.
-    fn due(&self, now: Timestamp, limit: usize) -> Vec<(Timestamp, AddressOfRecord)> {
+    pub(crate) fn due(&self, now: Timestamp, limit: usize) -> Vec<(Timestamp, AddressOfRecord)> {
         let mut heap = self.heap.lock();
         let mut due = Vec::new();
         while due.len() < limit {
@@ -119,8 +120,103 @@ impl MemoryBindings {
         due
     }
 
+    /// When the sweep has something to do again.
+    pub(crate) fn next_due(&self) -> Option<Timestamp> {
+        self.heap.lock().peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// The state of a user.
+    pub(crate) fn read(&self, aor: &AddressOfRecord) -> Arc<UserBindings> {
+        let shard = self.shard(aor).lock();
+        shard
+            .get(aor)
+            .map_or_else(|| Arc::new(UserBindings::none()), |user| user.state.clone())
+    }
+
+    /// A commit, see [`BindingStore::commit`].
+    pub(crate) fn apply(
+        &self,
+        aor: &AddressOfRecord,
+        expected: Revision,
+        update: BindingUpdate,
+        now: Timestamp,
+    ) -> Result<Arc<UserBindings>, StoreError> {
+        let mut shard = self.shard(aor).lock();
+        let revision = shard.get(aor).map_or(Revision::NONE, |user| user.state.revision);
+        if revision != expected {
+            return Err(StoreError::Conflict(format!(
+                "the bindings of {aor} have changed meanwhile"
+            )));
+        }
+        let user = shard.entry(aor.clone()).or_insert_with(|| User {
+            state: Arc::new(UserBindings::none()),
+            armed: None,
+        });
+        let mut state = UserBindings::clone(&user.state);
+        state.revision = self.next_revision();
+        state
+            .bindings
+            .retain(|binding| !update.remove.contains(&binding.endpoint));
+        if let Some(binding) = update.put {
+            place(&mut state.bindings, binding);
+        }
+        bury(&mut state, update.tombstones, now);
+        let state = Arc::new(state);
+        self.count(&user.state, &state);
+        user.state = state.clone();
+        if state.is_empty() {
+            shard.remove(aor);
+        } else {
+            self.arm(aor, user);
+        }
+        Ok(state)
+    }
+
+    /// Puts in a state that another owner worked out, whatever was here. Its revision stays; later ones are larger.
+    pub(crate) fn insert(&self, aor: AddressOfRecord, state: Arc<UserBindings>) {
+        self.raise_revision(state.revision);
+        if state.is_empty() {
+            self.remove(&aor);
+            return;
+        }
+        let mut shard = self.shard(&aor).lock();
+        let user = shard.entry(aor.clone()).or_insert_with(|| User {
+            state: Arc::new(UserBindings::none()),
+            armed: None,
+        });
+        self.count(&user.state, &state);
+        user.state = state;
+        self.arm(&aor, user);
+    }
+
+    /// Forgets a user, and returns what was known. The heap forgets when the armed entry comes up.
+    pub(crate) fn remove(&self, aor: &AddressOfRecord) -> Option<Arc<UserBindings>> {
+        let user = self.shard(aor).lock().remove(aor)?;
+        self.count(&user.state, &UserBindings::none());
+        Some(user.state)
+    }
+
+    /// Makes sure that the sweep comes by this user again, if its entry was taken from the heap for nothing.
+    pub(crate) fn rearm(&self, aor: &AddressOfRecord) {
+        let mut shard = self.shard(aor).lock();
+        if let Some(user) = shard.get_mut(aor) {
+            user.armed = None;
+            self.arm(aor, user);
+        }
+    }
+
+    /// The largest revision given so far.
+    pub(crate) fn last_revision(&self) -> Revision {
+        Revision(self.last_revision.load(Ordering::Relaxed))
+    }
+
+    /// Makes every later revision larger than this one.
+    pub(crate) fn raise_revision(&self, above: Revision) {
+        self.last_revision.fetch_max(above.0, Ordering::Relaxed);
+    }
+
     /// Ends what is due of one user whose heap entry came up.
-    fn end_due(&self, aor: AddressOfRecord, at: Timestamp, now: Timestamp) -> Option<Ended> {
+    pub(crate) fn end_due(&self, aor: AddressOfRecord, at: Timestamp, now: Timestamp) -> Option<Ended> {
         let mut shard = self.shard(&aor).lock();
         let user = shard.get_mut(&aor)?;
         if user.armed != Some(at) {
@@ -185,10 +281,7 @@ fn place(bindings: &mut Vec<Arc<Binding>>, binding: Binding) {
 #[async_trait]
 impl BindingStore for MemoryBindings {
     async fn load(&self, aor: &AddressOfRecord) -> Result<Arc<UserBindings>, StoreError> {
-        let shard = self.shard(aor).lock();
-        Ok(shard
-            .get(aor)
-            .map_or_else(|| Arc::new(UserBindings::none()), |user| user.state.clone()))
+        Ok(self.read(aor))
     }
 
     async fn commit(
@@ -198,35 +291,7 @@ impl BindingStore for MemoryBindings {
         update: BindingUpdate,
         now: Timestamp,
     ) -> Result<Arc<UserBindings>, StoreError> {
-        let mut shard = self.shard(aor).lock();
-        let revision = shard.get(aor).map_or(Revision::NONE, |user| user.state.revision);
-        if revision != expected {
-            return Err(StoreError::Conflict(format!(
-                "the bindings of {aor} have changed meanwhile"
-            )));
-        }
-        let user = shard.entry(aor.clone()).or_insert_with(|| User {
-            state: Arc::new(UserBindings::none()),
-            armed: None,
-        });
-        let mut state = UserBindings::clone(&user.state);
-        state.revision = self.next_revision();
-        state
-            .bindings
-            .retain(|binding| !update.remove.contains(&binding.endpoint));
-        if let Some(binding) = update.put {
-            place(&mut state.bindings, binding);
-        }
-        bury(&mut state, update.tombstones, now);
-        let state = Arc::new(state);
-        self.count(&user.state, &state);
-        user.state = state.clone();
-        if state.is_empty() {
-            shard.remove(aor);
-        } else {
-            self.arm(aor, user);
-        }
-        Ok(state)
+        self.apply(aor, expected, update, now)
     }
 
     async fn sweep(&self, now: Timestamp, limit: usize) -> Result<SweepResult, StoreError> {
@@ -235,7 +300,7 @@ impl BindingStore for MemoryBindings {
             .into_iter()
             .filter_map(|(at, aor)| self.end_due(aor, at, now))
             .collect();
-        let next = self.heap.lock().peek().map(|Reverse((at, _))| *at);
+        let next = self.next_due();
         Ok(SweepResult { ended, next })
     }
 
@@ -244,6 +309,22 @@ impl BindingStore for MemoryBindings {
             users: self.users.load(Ordering::Relaxed),
             endpoints: self.endpoints.load(Ordering::Relaxed),
         })
+    }
+
+    async fn held_by(
+        &self,
+        member: &MemberId,
+    ) -> Result<Vec<(AddressOfRecord, Arc<UserBindings>)>, StoreError> {
+        let mut found = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock();
+            let held = shard.iter().filter(|(_, user)| {
+                let mut bindings = user.state.bindings.iter();
+                bindings.any(|binding| binding.member == *member)
+            });
+            found.extend(held.map(|(aor, user)| (aor.clone(), user.state.clone())));
+        }
+        Ok(found)
     }
 }
 

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use async_trait::async_trait;
+use futures_util::stream::{self, StreamExt};
 use parking_lot::Mutex;
 use sip_types::AddressOfRecord;
 use topology::SiteId;
 
 use crate::{
-    AccountPatch, AccountStore, AuditCategory, AuditEntry, AuditStore, GrantOutcome, PlaceStore, PolicyScope,
-    PolicyStore, SettingValue, StoreError, StoredAccount, StoredPolicy,
+    AccountPatch, AccountStore, AuditCategory, AuditEntry, AuditStore, ChangeFeed, GrantOutcome, PlaceStore,
+    PolicyScope, PolicyStore, SettingValue, StoreChanges, StoreError, StoredAccount, StoredPolicy,
 };
 
 type Values = BTreeMap<String, SettingValue>;
@@ -254,6 +255,14 @@ impl AuditStore for MemoryDirectory {
         let count = audit.len();
         audit.retain(|entry| entry.category != category || entry.at >= before);
         Ok((count - audit.len()) as u64)
+    }
+}
+
+#[async_trait]
+impl ChangeFeed for MemoryDirectory {
+    /// Nobody else can change it.
+    async fn watch(&self) -> Result<StoreChanges, StoreError> {
+        Ok(stream::pending().boxed())
     }
 }
 

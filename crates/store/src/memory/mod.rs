@@ -2,10 +2,14 @@
 //!
 //! [`MemoryBindings`] is the product's own where one process is the pool. [`MemoryDirectory`] keeps accounts, policies,
 //! places and the audit log for as long as it lives: it passes the same suite as the SQL backends, so that a role can be
-//! tested without a database.
+//! tested without a database. [`MemoryCopy`] and [`MemoryLeases`] likewise stand for the shared memory of a pool.
 
 mod bindings;
+mod copy;
 mod directory;
+mod leases;
 
 pub use bindings::MemoryBindings;
+pub use copy::MemoryCopy;
 pub use directory::MemoryDirectory;
+pub use leases::MemoryLeases;

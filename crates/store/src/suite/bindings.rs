@@ -17,7 +17,7 @@ fn after(seconds: u32) -> Timestamp {
 }
 
 /// A binding that ends `seconds` after [`NOW`].
-fn binding(endpoint: &str, epoch: u64, seconds: u32) -> Binding {
+pub fn binding(endpoint: &str, epoch: u64, seconds: u32) -> Binding {
     Binding {
         endpoint: Arc::from(endpoint),
         epoch,
@@ -270,5 +270,30 @@ pub async fn totals_follow_what_is_bound(store: &impl BindingStore) -> Outcome {
     };
     apply(store, ALICE, remove).await?;
     assert_eq!(store.binding_totals().await?, totals(1, 1));
+    Ok(())
+}
+
+pub async fn users_are_found_by_the_member_that_holds_them(store: &impl BindingStore) -> Outcome {
+    let fe2 = MemberId::new("fe2");
+    let elsewhere = Binding {
+        member: fe2.clone(),
+        ..binding("e2", 2, 600)
+    };
+    apply(store, ALICE, put(binding("e1", 1, 600))).await?;
+    let alice = apply(store, ALICE, put(elsewhere.clone())).await?;
+    apply(store, "bob@example.test", put(binding("e1", 1, 600))).await?;
+    assert_eq!(store.held_by(&fe2).await?, [(aor(ALICE)?, alice)]);
+    assert_eq!(store.held_by(&MemberId::new("fe1")).await?.len(), 2);
+    let ended = BindingUpdate {
+        remove: vec![Arc::from("e2")],
+        tombstones: vec![elsewhere.tombstone(true, NOW)],
+        ..BindingUpdate::default()
+    };
+    apply(store, ALICE, ended).await?;
+    assert_eq!(
+        store.held_by(&fe2).await?,
+        [],
+        "a tombstone is nothing that is held"
+    );
     Ok(())
 }

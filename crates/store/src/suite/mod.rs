@@ -1,7 +1,8 @@
 //! What every backend must do, as tests that a backend's own test module calls by one macro.
 //!
 //! [`directory_suite!`](crate::directory_suite) is for a backend of accounts, policies, places and audit;
-//! [`binding_suite!`](crate::binding_suite) for one of bindings. Both take the path of an `async fn()` that makes an
+//! [`binding_suite!`](crate::binding_suite) for one of bindings, [`copy_suite!`](crate::copy_suite) for a shared copy of
+//! them, [`lease_suite!`](crate::lease_suite) for one of leases. They take the path of an `async fn()` that makes an
 //! empty store and returns something that dereferences to it, such as a `Box`. Each behaviour becomes a `#[tokio::test]` of its own, named for the behaviour.
 //!
 //! To add a behaviour: write the function in the file of its trait, name it in the macro, and watch every backend pass.
@@ -12,6 +13,10 @@ pub mod accounts;
 pub mod audit;
 #[expect(missing_docs, reason = "the name of a behaviour is its documentation")]
 pub mod bindings;
+#[expect(missing_docs, reason = "the name of a behaviour is its documentation")]
+pub mod copies;
+#[expect(missing_docs, reason = "the name of a behaviour is its documentation")]
+pub mod leases;
 #[expect(missing_docs, reason = "the name of a behaviour is its documentation")]
 pub mod policies;
 
@@ -115,6 +120,56 @@ macro_rules! binding_suite {
                 a_refreshed_binding_is_not_swept_at_its_old_deadline,
                 the_sweep_stops_at_its_limit,
                 totals_follow_what_is_bound,
+                users_are_found_by_the_member_that_holds_them,
+            );
+        }
+    };
+}
+
+/// The behaviours of [`BindingCopy`](crate::BindingCopy) for the copy that `$fresh` makes.
+#[macro_export]
+macro_rules! copy_suite {
+    ($fresh:path) => {
+        mod copy_suite {
+            $crate::suite_tests!($fresh, copies:
+                the_next_owner_finds_what_was_written,
+                writes_may_arrive_out_of_order,
+                a_smaller_epoch_is_refused_everything,
+                a_write_under_an_epoch_that_never_took_says_so,
+                replacing_leaves_only_what_is_said_and_newer,
+            );
+        }
+    };
+}
+
+/// The behaviours of [`LeaseStore`](crate::LeaseStore) for the [`LeaseBench`](leases::LeaseBench) that `$fresh` makes: an
+/// empty store, and the means to let its time pass and to take everything from it.
+#[macro_export]
+macro_rules! lease_suite {
+    ($fresh:path) => {
+        mod lease_suite {
+            $crate::suite_tests!($fresh, leases:
+                a_lease_is_seen_by_others_as_it_was_renewed,
+                a_renewed_lease_goes_on_and_one_that_is_not_ends,
+                a_lease_that_ran_out_can_be_renewed_and_owns_what_nobody_took,
+                a_later_life_supersedes_the_earlier_which_is_told,
+                what_the_earlier_life_owned_is_free_for_the_later,
+                what_nobody_owns_is_claimed_once,
+                of_claimants_at_the_same_time_one_wins_each_partition,
+                a_partition_of_a_dead_owner_is_claimed_with_a_larger_epoch,
+                a_claim_without_a_lease_takes_nothing,
+                a_transfer_moves_only_what_the_giver_owns,
+                a_transfer_goes_only_to_a_live_member,
+                epochs_grow_with_every_change_of_owner,
+                leaving_frees_at_once,
+                eviction_frees_at_once_but_not_a_later_life,
+                known_versions_save_the_tables,
+                the_tables_are_apart,
+                losing_everything_changes_the_history,
+                what_is_reasserted_stands_with_its_epoch,
+                a_larger_epoch_stands_against_a_reassertion,
+                epochs_grow_past_what_was_reasserted,
+                all_partitions_are_claimed_and_transferred_in_one_call,
             );
         }
     };

@@ -1,0 +1,313 @@
+//! Single rules of the machine, by hand.
+
+use topology::Role;
+
+use super::*;
+use crate::role::PeerAnswer;
+
+const KEYS: Partitioned = Partitioned::Users;
+
+/// A machine and the instants it is told.
+struct Hand {
+    machine: Machine,
+    start: Instant,
+}
+
+fn lease(name: &str) -> Lease {
+    config(name).lease()
+}
+
+fn config(name: &str) -> Config {
+    Config {
+        member: MemberId::new(name),
+        incarnation: Incarnation(1),
+        roles: vec![Role::Registrar],
+        address: None,
+        version: String::new(),
+        // Claims are not what is looked at here.
+        timing: Timing {
+            settle: Duration::from_secs(86_400),
+            ..Timing::default()
+        },
+    }
+}
+
+/// One that is placed at fe1, whoever of the others lives.
+fn first() -> Partition {
+    let names = ["fe1", "fe4", "fe5"].map(MemberId::new);
+    Partition::all()
+        .find(|one| one.place(&names) == Some(&names[0]))
+        .unwrap()
+}
+
+/// What the store tells: fe1 owns the first partition with epoch 5, nobody anything else.
+fn view(history: u64, names: &[&str]) -> Reply {
+    let mut table = OwnerTable::empty();
+    table.version = 1;
+    table.set(
+        first(),
+        Some(store::Owner {
+            member: MemberId::new("fe1"),
+            incarnation: Incarnation(1),
+            epoch: 5,
+        }),
+    );
+    Reply::View(PoolView {
+        now_ms: 0,
+        history,
+        members: names.iter().map(|name| lease(name)).collect(),
+        owners: [Some(table), Some(OwnerTable::empty())],
+    })
+}
+
+impl Hand {
+    /// fe1, which owns the first partition and works on it. Others are placed such that it stays there.
+    fn working(names: &[&str]) -> Self {
+        let start = Instant::now();
+        let machine = Machine::new(&config("fe1"), Arc::default(), start);
+        let mut hand = Hand { machine, start };
+        assert!(matches!(hand.effects()[..], [Effect::Call(Call::Renew(..))]));
+        hand.machine.answered(Ok(view(1, names)), start);
+        let took = RoleCall::Take(first(), 5);
+        assert!(hand.effects().contains(&Effect::Role(KEYS, took)));
+        hand.machine.done([(KEYS, first(), Done::Taken)], start);
+        assert!(hand.works_at(0));
+        hand
+    }
+
+    fn at(&self, seconds: u64) -> Instant {
+        self.start + Duration::from_secs(seconds)
+    }
+
+    fn effects(&mut self) -> Vec<Effect> {
+        std::iter::from_fn(|| self.machine.poll()).collect()
+    }
+
+    fn wake(&mut self, seconds: u64) -> Vec<Effect> {
+        self.machine.handle_timeout(self.at(seconds));
+        self.effects()
+    }
+
+    /// The renewal under way, or the next one, fails.
+    fn fail(&mut self, seconds: u64) -> Vec<Effect> {
+        let mut effects = self.wake(seconds);
+        self.machine.answered(Err(Failure::Failed), self.at(seconds));
+        effects.extend(self.effects());
+        effects
+    }
+
+    fn works_at(&self, seconds: u64) -> bool {
+        self.machine.ownership().epoch(KEYS, first(), self.at(seconds)) == Some(5)
+    }
+}
+
+fn asks(effects: &[Effect]) -> bool {
+    effects.iter().any(|effect| matches!(effect, Effect::Ask(_)))
+}
+
+#[test]
+fn after_a_pause_the_first_call_finds_the_member_fenced_though_no_task_ran() {
+    let mut hand = Hand::working(&["fe1"]);
+    let renewal = hand.wake(1);
+    assert!(matches!(renewal[..], [Effect::Call(Call::Renew(..))]));
+    // Stopped with the renewal under way, and goes on a minute later.
+    assert!(!hand.works_at(60));
+    hand.machine.answered(Ok(view(1, &["fe1"])), hand.at(60));
+    assert!(!hand.works_at(60), "that renewal began before the pause");
+    assert!(matches!(hand.effects()[..], [Effect::Call(Call::Renew(..))]));
+    hand.machine.answered(Ok(view(1, &["fe1"])), hand.at(61));
+    assert!(
+        hand.works_at(61) && hand.works_at(69) && !hand.works_at(70),
+        "from the start of the renewal"
+    );
+}
+
+#[test]
+fn a_member_alone_goes_on_while_attempts_fail_but_a_pause_ends_it() {
+    let mut hand = Hand::working(&["fe1"]);
+    for seconds in 1..60 {
+        hand.fail(seconds);
+    }
+    assert!(hand.works_at(60));
+    assert_eq!(hand.machine.ownership().validity(hand.at(60)), Validity::Frozen);
+    assert!(!hand.works_at(59 + 8));
+    hand.fail(70);
+    assert!(
+        !hand.works_at(70),
+        "what has ended is not revived by another failure"
+    );
+}
+
+#[test]
+fn who_hears_that_nobody_can_renew_goes_on_and_who_hears_less_does_not() {
+    let alive = |seconds| PeerAnswer::Alive {
+        renewed_ago: Some(Duration::from_secs(seconds)),
+    };
+    let never = PeerAnswer::Alive { renewed_ago: None };
+    for (answers, goes_on) in [
+        (vec![alive(6), alive(7)], true),
+        (vec![alive(6), PeerAnswer::Refused], true),
+        (vec![never, alive(6)], true),
+        (vec![alive(6), alive(5)], false),
+        (vec![alive(6), alive(0)], false),
+        (vec![alive(6), PeerAnswer::Silent], false),
+        (vec![alive(6)], false),
+    ] {
+        let mut hand = Hand::working(&["fe1", "fe4", "fe5"]);
+        for seconds in 1..6 {
+            assert_eq!(asks(&hand.fail(seconds)), seconds == 5);
+        }
+        hand.machine.heard(&answers, hand.at(7));
+        assert!(hand.works_at(9));
+        assert_eq!(hand.works_at(12), goes_on, "{answers:?}");
+        assert!(
+            !hand.works_at(13),
+            "from the start of the question and of the attempt"
+        );
+    }
+}
+
+#[test]
+fn who_vanished_lately_is_asked_too_for_it_may_come_back_to_the_store_first() {
+    let mut hand = Hand::working(&["fe1", "fe4"]);
+    hand.wake(1);
+    hand.machine.answered(Ok(view(1, &["fe1"])), hand.at(1));
+    hand.effects();
+    for seconds in 2..7 {
+        let asked = hand
+            .fail(seconds)
+            .into_iter()
+            .find(|effect| matches!(effect, Effect::Ask(_)));
+        assert_eq!(asked, (seconds == 6).then(|| Effect::Ask(vec![lease("fe4")])));
+    }
+    assert!(
+        !hand.works_at(11),
+        "silence of one that vanished is no leave to go on"
+    );
+
+    // After a minute with renewals it is forgotten.
+    let mut hand = Hand::working(&["fe1", "fe4"]);
+    for seconds in 1..65 {
+        hand.wake(seconds);
+        hand.machine.answered(Ok(view(1, &["fe1"])), hand.at(seconds));
+        hand.effects();
+    }
+    for seconds in 65..90 {
+        assert!(!asks(&hand.fail(seconds)));
+    }
+    assert!(hand.works_at(90));
+}
+
+#[test]
+fn who_was_reported_dead_is_evicted_only_if_it_refuses_again() {
+    for (answer, evicted) in [
+        (PeerAnswer::Refused, true),
+        (PeerAnswer::Silent, false),
+        (PeerAnswer::Alive { renewed_ago: None }, false),
+    ] {
+        let mut hand = Hand::working(&["fe1", "fe4"]);
+        hand.machine
+            .refused(MemberId::new("fe9"), Incarnation(1), hand.start);
+        assert!(!asks(&hand.effects()), "nobody of that name lives");
+        hand.machine
+            .refused(MemberId::new("fe4"), Incarnation(1), hand.start);
+        assert_eq!(hand.effects(), [Effect::Ask(vec![lease("fe4")])]);
+        hand.machine.heard(&[answer], hand.start);
+        let evict = Effect::Call(Call::Evict(MemberId::new("fe4"), Incarnation(1)));
+        assert_eq!(hand.effects().contains(&evict), evicted, "{answer:?}");
+    }
+}
+
+#[test]
+fn what_the_store_forgot_counts_no_longer_than_before_until_it_is_asserted() {
+    let mut hand = Hand::working(&["fe1"]);
+    hand.wake(1);
+    let empty = || {
+        let Reply::View(mut view) = view(2, &["fe1"]) else {
+            unreachable!()
+        };
+        view.owners = [Some(OwnerTable::empty()), Some(OwnerTable::empty())];
+        Reply::View(view)
+    };
+    hand.machine.answered(Ok(empty()), hand.at(1));
+    assert_eq!(
+        hand.effects(),
+        [Effect::Call(Call::Reassert(KEYS, vec![(first(), 5)]))]
+    );
+    assert!(hand.works_at(9) && !hand.works_at(10));
+    hand.machine
+        .answered(Ok(Reply::Partitions(vec![(first(), 5)])), hand.at(1));
+    assert!(hand.works_at(10) && !hand.works_at(11));
+    let told = Effect::Role(KEYS, RoleCall::Reassert(vec![first()]));
+    assert_eq!(hand.effects(), [told]);
+}
+
+#[test]
+fn what_the_store_forgot_while_the_member_was_fenced_is_given_up() {
+    let mut hand = Hand::working(&["fe1", "fe4"]);
+    hand.wake(20);
+    let Reply::View(mut forgotten) = view(2, &["fe1", "fe4"]) else {
+        unreachable!()
+    };
+    forgotten.owners = [Some(OwnerTable::empty()), Some(OwnerTable::empty())];
+    hand.machine.answered(Ok(Reply::View(forgotten)), hand.at(20));
+    let lost = Effect::Role(KEYS, RoleCall::Lose(first()));
+    let effects = hand.effects();
+    assert!(effects.contains(&lost));
+    assert!(
+        !effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Call(Call::Reassert(..))))
+    );
+    assert!(!hand.works_at(20));
+}
+
+#[test]
+fn versions_of_another_history_are_not_believed() {
+    let mut hand = Hand::working(&["fe1"]);
+    hand.wake(1);
+    let Reply::View(mut bare) = view(2, &["fe1"]) else {
+        unreachable!()
+    };
+    bare.owners = [None, None];
+    hand.machine.answered(Ok(Reply::View(bare)), hand.at(1));
+    let [Effect::Call(Call::Renew(_, known))] = &hand.wake(2)[..] else {
+        panic!("it asks again")
+    };
+    assert_eq!(*known, [0, 0]);
+    assert!(!hand.works_at(10), "nothing was confirmed");
+}
+
+#[test]
+fn a_later_life_ends_everything_at_once() {
+    let mut hand = Hand::working(&["fe1"]);
+    hand.wake(1);
+    hand.machine.answered(Err(Failure::Superseded), hand.at(1));
+    assert!(!hand.works_at(1));
+    assert_eq!(
+        hand.effects(),
+        [Effect::Role(KEYS, RoleCall::Lose(first())), Effect::Superseded]
+    );
+    assert_eq!(hand.machine.next_timeout(), None);
+}
+
+#[test]
+fn the_last_member_leaves_without_waiting_for_somebody_to_hand_over_to() {
+    let mut hand = Hand::working(&["fe1"]);
+    hand.machine.drain(hand.at(1_000), hand.at(1));
+    let [Effect::Call(Call::Renew(told, _))] = &hand.effects()[..] else {
+        panic!("others must learn of it first")
+    };
+    assert!(told.draining);
+    let Reply::View(mut seen) = view(1, &["fe1"]) else {
+        unreachable!()
+    };
+    seen.members[0].draining = true;
+    hand.machine.answered(Ok(Reply::View(seen)), hand.at(1));
+    assert_eq!(hand.effects(), [Effect::Role(KEYS, RoleCall::Give(first()))]);
+    hand.machine.done([(KEYS, first(), Done::Given)], hand.at(2));
+    assert_eq!(hand.effects(), [Effect::Call(Call::Leave)]);
+    assert_eq!(hand.machine.ownership().validity(hand.at(2)), Validity::Fenced);
+    hand.machine.answered(Ok(Reply::Done), hand.at(2));
+    assert_eq!(hand.effects(), [Effect::Gone]);
+}

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use sip_types::AddressOfRecord;
-use topology::MemberId;
+use topology::{MemberId, Partition};
 
 /// One signed-in client of a user, the same over reconnects and restarts of that client.
 ///
@@ -125,6 +125,11 @@ impl ConversationKey {
                 high: one.clone(),
             }
         }
+    }
+
+    /// The partition of conversations it falls into.
+    pub fn partition(&self) -> Partition {
+        Partition::of_conversation(self.low.as_str(), self.high.as_str())
     }
 
     /// The two parties, in the key's own order.

@@ -148,6 +148,20 @@ impl FrontEnds {
         });
     }
 
+    /// Forgets a member if it is still reached by this client: one that came back meanwhile stays.
+    pub fn remove_if(&self, member: &MemberId, client: &FrontEndClient) {
+        self.0.rcu(|map| {
+            let mut next = HashMap::clone(map);
+            if next
+                .get(member)
+                .is_some_and(|present| Arc::ptr_eq(&present.0, &client.0))
+            {
+                next.remove(member);
+            }
+            next
+        });
+    }
+
     /// Forgets a member.
     pub fn remove(&self, member: &MemberId) {
         self.0.rcu(|map| {

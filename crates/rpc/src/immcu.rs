@@ -1,5 +1,6 @@
 //! The immcu role: conversations.
 
+use std::collections::HashSet;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use sip_types::{AddressOfRecord, SipStr};
+use topology::{MemberId, Partition};
 
-use crate::{EndpointId, Error, LegId, MessageId};
+use crate::{ConversationKey, EndpointAddress, EndpointId, Error, LegId, MessageId};
 
 /// What a message says, as its sender wrote it. The recipient's front end translates where a dialect needs it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -254,15 +256,55 @@ pub struct Signal {
     pub typing: Typing,
 }
 
+/// A leg a front end holds: a session of one of its endpoints that stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HeldLeg {
+    /// Its name.
+    pub leg: LegId,
+    /// Where it is.
+    pub address: EndpointAddress,
+    /// The other party of the conversation.
+    pub peer: AddressOfRecord,
+    /// True: the pool rang for it; false: the endpoint opened it.
+    pub rung: bool,
+}
+
+/// All legs a front end holds of the conversations of one partition.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HeldLegs {
+    /// The front end.
+    pub member: MemberId,
+    /// The partition.
+    pub partition: Partition,
+    /// Its legs, if it has any.
+    pub legs: Vec<HeldLeg>,
+}
+
+/// The front end's side of a change of owners: what its router needs to know of the legs it holds.
+pub trait LegHolder: Send + Sync + 'static {
+    /// The established legs of the conversations of these partitions.
+    fn held_legs(&self, partitions: &HashSet<Partition>) -> Vec<HeldLeg>;
+
+    /// The owner that rang for conversations of these partitions is gone: what rings for it stops ringing. Whoever owns
+    /// them now rings anew.
+    fn stop_ringing_of(&self, partitions: &HashSet<Partition>);
+
+    /// The partition of the conversation a leg belongs to; `None` if there is no such leg here.
+    fn partition_of(&self, leg: LegId) -> Option<Partition>;
+}
+
 /// What a front end asks of the owner of a conversation.
+///
+/// An owner that does not own the conversation (any more) answers [`crate::ErrorCode::Unavailable`] and has done nothing: the
+/// request is to be made again, to the new owner, in the old order.
 #[async_trait]
 pub trait ImMcu: Send + Sync + 'static {
     /// Opens a session: rings the callee's session endpoints, the first to answer takes it. Resolves with the final
     /// decision. Repeating it with the same leg joins the attempt in flight.
     async fn open(&self, open: Open) -> Result<Result<Opened, FailureReason>, Error>;
 
-    /// The caller gave up before the answer (CANCEL): `open` resolves with [`FailureReason::Cancelled`].
-    async fn cancel(&self, leg: LegId) -> Result<(), Error>;
+    /// The caller gave up before the answer (CANCEL): `open` resolves with [`FailureReason::Cancelled`]. Harmless if it ended.
+    async fn cancel(&self, conversation: &ConversationKey, leg: LegId) -> Result<(), Error>;
 
     /// Delivers a message. Resolves when at least one endpoint of the recipient accepted it, or none will. A repeated
     /// submit of one message id joins the attempt in flight or gets its recorded outcome, never an early success.
@@ -272,7 +314,11 @@ pub trait ImMcu: Send + Sync + 'static {
     async fn signal(&self, signal: Signal) -> Result<(), Error>;
 
     /// A leg ended (BYE, or its connection died). Repeating it is harmless.
-    async fn leave(&self, leg: LegId) -> Result<(), Error>;
+    async fn leave(&self, conversation: &ConversationKey, leg: LegId) -> Result<(), Error>;
+
+    /// A front end says which legs it holds of a partition that this owner took over, so that sessions go on. Repeating it is
+    /// harmless; legs the owner knows already stay as they are.
+    async fn hold(&self, held: HeldLegs) -> Result<(), Error>;
 }
 
 /// Reaches the owner of a conversation wherever it is.

@@ -13,6 +13,7 @@
 mod directory;
 mod endpoint;
 mod error;
+mod fence;
 mod front_end;
 mod immcu;
 mod registrar;
@@ -25,14 +26,16 @@ pub use endpoint::{
     ClientFamily, ConnectionId, ConversationKey, EndpointAddress, EndpointId, Epoch, ImMode, LegId, MessageId,
 };
 pub use error::{Error, ErrorCode};
+pub use fence::{Fence, NoFence};
 pub use front_end::{
     Deliver, FrontEnd, FrontEndClient, FrontEnds, Path, Progress, Ring, RingAnswer, Target, TargetOutcome,
 };
 pub use immcu::{
-    Content, FailureReason, ImMcu, ImMcuClient, InstantMessage, MessageKind, Open, Opened, Signal, Submit,
-    Typing,
+    Content, FailureReason, HeldLeg, HeldLegs, ImMcu, ImMcuClient, InstantMessage, LegHolder, MessageKind,
+    Open, Opened, Signal, Submit, Typing,
 };
 pub use registrar::{
-    Authenticate, Binding, BindingChange, BindingEnd, Identity, Location, Proof, Refusal, Register,
-    RegisterError, Registered, Registrar, RegistrarClient, SessionKey, Unregister, Which,
+    Authenticate, Binding, BindingChange, BindingEnd, Freshness, Identity, Location, Proof, Refusal,
+    Register, RegisterError, Registered, Registrar, RegistrarChange, RegistrarClient, SessionKey, Unregister,
+    Which,
 };

@@ -224,6 +224,26 @@ pub struct BindingChange {
     pub account_ended: bool,
 }
 
+/// A change others cache things about.
+#[derive(Clone, Debug)]
+pub enum RegistrarChange {
+    /// Bindings of a user.
+    Bindings(BindingChange),
+    /// What is known of a user besides bindings: the name, the policies that apply.
+    Account(AddressOfRecord),
+    /// Policies: whatever is cached of them, of whomever.
+    Policies,
+}
+
+/// How old an answer may be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Freshness {
+    /// As old as the last change that was announced: answers may come from a cache.
+    Cached,
+    /// As the registrar knows it now: the caller has seen that what it was told before no longer holds.
+    Newest,
+}
+
 /// Rules of REGISTER, the location service, and verification of identity.
 #[async_trait]
 pub trait Registrar: Send + Sync + 'static {
@@ -238,10 +258,10 @@ pub trait Registrar: Send + Sync + 'static {
     async fn unregister(&self, request: Unregister) -> Result<Vec<Binding>, RegisterError>;
 
     /// Where a user is; `None` if there is no such user. Read only.
-    async fn lookup(&self, aor: &AddressOfRecord) -> Result<Option<Location>, Error>;
+    async fn lookup(&self, aor: &AddressOfRecord, freshness: Freshness) -> Result<Option<Location>, Error>;
 
-    /// All changes of bindings from now on. A receiver that lags loses its stream and must ask again, dropping its caches.
-    async fn watch(&self) -> Result<ReceiverStream<BindingChange>, Error>;
+    /// All changes from now on. A receiver that lags loses its stream and must ask again, dropping its caches.
+    async fn watch(&self) -> Result<ReceiverStream<RegistrarChange>, Error>;
 
     /// The values of the nearest policy of `kind` for this user. Read only; answers come from a cache that a change
     /// invalidates.

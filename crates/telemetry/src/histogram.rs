@@ -67,6 +67,11 @@ impl HistogramSnapshot {
         })
     }
 
+    /// Observations per bucket, not cumulative; the last bucket takes what is longer than all bounds.
+    pub(crate) fn counts(&self) -> &[u64] {
+        &self.counts
+    }
+
     /// How many observations there were.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()

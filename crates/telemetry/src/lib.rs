@@ -5,8 +5,12 @@
 //! [`Page`] and prints it in the Prometheus text format. A scrape therefore never sees a number older than itself, and a
 //! role never knows who reads it.
 //!
-//! What this crate is not: no exporter to a collector (OTLP), no traces, no HTTP. It reads no environment; the only files
-//! it reads are those under `/proc/self`.
+//! A request that is recorded leaves a tree of spans ([`trace`]); where a collector is configured, [`otlp`] sends spans,
+//! the numbers of the page and the log lines there.
+//!
+//! What this crate is not: no HTTP server. It reads no environment but what the OpenTelemetry SDK reads by itself
+//! (`OTEL_RESOURCE_ATTRIBUTES`, `OTEL_BSP_*`, `OTEL_BLRP_*`, `OTEL_EXPORTER_OTLP_HEADERS`); the only files it reads are
+//! those under `/proc/self`. Only `otlp` opens a connection.
 //!
 //! To add a metric: a constant in [`names`] and a line in the collector of the role. Label values come from closed sets:
 //! never an address, a Call-ID or free text.
@@ -15,9 +19,11 @@ mod histogram;
 mod log_budget;
 mod logging;
 pub mod names;
+pub mod otlp;
 mod page;
 mod process;
 mod registry;
+pub mod trace;
 mod user_tag;
 
 pub use histogram::{Histogram, HistogramSnapshot, LATENCY_BUCKETS};

@@ -4,11 +4,17 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 
-use tracing_subscriber::fmt::format::FmtSpan;
-use tracing_subscriber::fmt::layer;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::format::{FmtSpan, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, layer};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Registry, reload};
+use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
+
+use crate::otlp::Exporter;
+use crate::trace;
 
 /// What a log line looks like.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -81,13 +87,18 @@ fn parse_filter(filter: &str) -> Result<EnvFilter, InitError> {
 }
 
 /// Starts logging for the whole process. `filter` is a level or a list of `target=level`, as in `telemetry.log`; the value
-/// returned changes it later.
+/// returned changes it later. With an `exporter`, the lines at `info` and above that pass the filter also go to a collector.
 ///
 /// # Errors
 /// A filter that cannot be read; a second call in one process.
-pub fn init_logging(format: LogFormat, filter: &str) -> Result<LogFilter, InitError> {
+pub fn init_logging(
+    format: LogFormat,
+    filter: &str,
+    exporter: Option<&Exporter>,
+) -> Result<LogFilter, InitError> {
     let (filter, handle) = reload::Layer::new(parse_filter(filter)?);
-    let registry = tracing_subscriber::registry().with(filter);
+    let sent = exporter.map(|exporter| exporter.log_layer().with_filter(LevelFilter::INFO));
+    let registry = tracing_subscriber::registry().with(filter).with(sent);
     let lines = layer().with_span_events(FmtSpan::NONE);
     let installed = match format {
         LogFormat::Text => registry
@@ -104,6 +115,7 @@ pub fn init_logging(format: LogFormat, filter: &str) -> Result<LogFilter, InitEr
                     .flatten_event(true)
                     .with_current_span(false)
                     .with_span_list(false)
+                    .map_event_format(WithTrace)
                     .with_writer(io::stdout),
             )
             .try_init(),
@@ -111,6 +123,33 @@ pub fn init_logging(format: LogFormat, filter: &str) -> Result<LogFilter, InitEr
     installed
         .map(|()| LogFilter(handle))
         .map_err(|_| InitError::Twice)
+}
+
+/// A JSON line with `trace_id` and `span_id` where it is written within a recorded request.
+struct WithTrace<F>(F);
+
+impl<S, N, F> FormatEvent<S, N> for WithTrace<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        ctx: &FmtContext<'_, S, N>,
+        mut out: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let Some((trace, span)) = trace::current_ids() else {
+            return self.0.format_event(ctx, out, event);
+        };
+        let mut line = String::new();
+        self.0.format_event(ctx, Writer::new(&mut line), event)?;
+        match line.trim_end().strip_suffix('}') {
+            Some(open) => writeln!(out, "{open},\"trace_id\":\"{trace}\",\"span_id\":\"{span}\"}}"),
+            None => out.write_str(&line),
+        }
+    }
 }
 
 /// Changes what is logged while the process runs.
@@ -158,7 +197,7 @@ mod tests {
     #[test]
     fn the_filter_can_be_changed_while_the_process_runs() {
         // One process has one logger: this is the only test that starts it.
-        let filter = init_logging(LogFormat::Text, "info").unwrap();
+        let filter = init_logging(LogFormat::Text, "info", None).unwrap();
         assert!(!tracing::enabled!(tracing::Level::DEBUG));
         filter.set("debug").unwrap();
         assert!(tracing::enabled!(tracing::Level::DEBUG));
@@ -168,7 +207,7 @@ mod tests {
             "a filter that is none changes nothing"
         );
         assert!(matches!(
-            init_logging(LogFormat::Text, "info"),
+            init_logging(LogFormat::Text, "info", None),
             Err(InitError::Twice)
         ));
     }

@@ -1,7 +1,11 @@
 //! Every metric this server has, by the name a scraper sees.
 //!
 //! The names follow the house's naming table: `portico.` namespace, dots written as underscores, unit and `_total` added
-//! as the Prometheus text format wants them.
+//! as the Prometheus text format wants them. [`Metric::dotted`] and [`Metric::unit`] are the same for a collector.
+
+mod dotted;
+
+pub(crate) use dotted::attribute;
 
 /// What a metric measures, and so which type the page declares for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,6 +75,15 @@ metrics! {
     BUILD_INFO = gauge("portico_build_info", "Always 1; the labels say what runs.");
     MEMBER_STATE = gauge("portico_pool_member_state", "1 for the state this member is in, 0 for the others.");
 
+    POOL_MEMBERS = gauge("portico_pool_members", "Live members of the pool, as this one knows it.");
+    LEASE_AGE = gauge("portico_lease_age_seconds", "Time since the start of the last successful renewal of this member's lease.");
+    OWNERSHIP_VALIDITY = gauge("portico_ownership_validity", "1 for the state what this member owns is in, 0 for the others.");
+    PARTITIONS = gauge("portico_partitions", "Partitions this member owns, by keys and state.");
+    PARTITION_OPERATIONS = counter("portico_partition_operations_total", "Partitions that came to or left this member, by keys and operation.");
+    LEASE_OPERATIONS = counter("portico_lease_operations_total", "Calls to the store of leases, by operation and result.");
+    STORE_HISTORY_LOSSES = counter("portico_store_history_losses_total", "Times the shared store had lost what was written.");
+    FENCED_TIME = counter("portico_fenced_seconds_total", "Time in which this member had to refuse because its lease was not renewed.");
+
     CONNECTIONS_ACTIVE = gauge("portico_connection_active", "Open client connections, by listener.");
     CONNECTIONS_ACCEPTED = counter("portico_connection_accepted_total", "Client connections accepted.");
     CONNECTIONS_CLOSED = counter("portico_connection_closed_total", "Client connections closed, by reason.");
@@ -129,7 +142,29 @@ metrics! {
     IM_SIGNALS = counter("portico_im_signals_total", "Typing indications, by result.");
     ARCHIVE_GAPS = counter("portico_archive_gaps_total", "Records the archive did not take.");
 
+    REDIS_COMMANDS = counter("portico_redis_commands_total", "Commands to the shared store of the pool, by result.");
+    REDIS_COMMAND_DURATION = histogram(
+        "portico_redis_command_duration_seconds",
+        "Time to an answer of the shared store, of commands that were answered."
+    );
+    REDIS_CONNECTS = counter("portico_redis_connects_total", "Connections made to the shared store.");
+    REDIS_BREAKER_OPEN = gauge(
+        "portico_redis_breaker_open",
+        "1 while commands to the shared store are refused because so many had failed."
+    );
+    BINDINGS_DIRTY = gauge(
+        "portico_bindings_dirty",
+        "Users whose newest bindings the shared store may not have."
+    );
+
     QUEUE_DROPPED = counter("portico_queue_dropped_total", "Items refused because a queue was full, by queue.");
+
+    TELEMETRY_EXPORTED = counter("portico_telemetry_exported_total", "Items a collector took, by signal.");
+    TELEMETRY_FAILED = counter("portico_telemetry_failed_total", "Items a collector did not take, by signal.");
+    TELEMETRY_DROPPED = counter(
+        "portico_telemetry_dropped_total",
+        "Items not kept for a collector because its queue was full, by signal."
+    );
 
     LOG_LINES_SUPPRESSED = counter(
         "portico_log_lines_suppressed_total",
@@ -171,10 +206,14 @@ pub mod label {
     pub const QUEUE: &str = "queue";
     /// Kind of client: `simple`, `lync`.
     pub const CLIENT: &str = "client";
-    /// State of a member: `starting`, `serving`, `draining`.
+    /// State of a member: `starting`, `serving`, `draining`, `drained`.
     pub const STATE: &str = "state";
+    /// Which partitioned keys: `users`, `conversations`.
+    pub const KEYS: &str = "keys";
     /// Which certificate: `sip`.
     pub const CERTIFICATE: &str = "certificate";
+    /// What is sent to a collector: `traces`, `metrics`, `logs`.
+    pub const SIGNAL: &str = "signal";
 }
 
 /// Names of the fields of log lines.

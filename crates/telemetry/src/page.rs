@@ -12,11 +12,24 @@ pub struct Page {
     families: BTreeMap<&'static str, Family>,
 }
 
+/// All samples of one metric.
 #[derive(Debug)]
-struct Family {
-    metric: Metric,
-    /// Sample lines, complete.
-    text: String,
+pub(crate) struct Family {
+    pub(crate) metric: Metric,
+    pub(crate) samples: Vec<Sample>,
+}
+
+/// One number or distribution with its labels.
+#[derive(Debug)]
+pub(crate) struct Sample {
+    pub(crate) labels: Vec<(String, String)>,
+    pub(crate) reading: Reading,
+}
+
+#[derive(Debug)]
+pub(crate) enum Reading {
+    Number(f64),
+    Distribution(HistogramSnapshot),
 }
 
 impl Page {
@@ -31,36 +44,25 @@ impl Page {
     /// Adds a sample of a counter. Labels are name and value; the value may hold anything, it is escaped.
     pub fn counter(&mut self, metric: &Metric, labels: &[(&str, &str)], value: u64) {
         debug_assert_eq!(metric.kind, Kind::Counter, "{}", metric.name);
-        self.sample(metric, "", labels, value as f64);
+        self.sample(metric, labels, value as f64);
     }
 
     /// Adds a sample of a counter that counts fractions: seconds of CPU time.
     pub fn counter_seconds(&mut self, metric: &Metric, labels: &[(&str, &str)], seconds: f64) {
         debug_assert_eq!(metric.kind, Kind::Counter, "{}", metric.name);
-        self.sample(metric, "", labels, seconds);
+        self.sample(metric, labels, seconds);
     }
 
     /// Adds a sample of a gauge.
     pub fn gauge(&mut self, metric: &Metric, labels: &[(&str, &str)], value: f64) {
         debug_assert_eq!(metric.kind, Kind::Gauge, "{}", metric.name);
-        self.sample(metric, "", labels, value);
+        self.sample(metric, labels, value);
     }
 
     /// Adds a distribution: its cumulative buckets, sum and count.
     pub fn histogram(&mut self, metric: &Metric, labels: &[(&str, &str)], snapshot: &HistogramSnapshot) {
         debug_assert_eq!(metric.kind, Kind::Histogram, "{}", metric.name);
-        for (bound, cumulative) in snapshot.cumulative() {
-            let bound = if bound.is_infinite() {
-                "+Inf".to_owned()
-            } else {
-                bound.to_string()
-            };
-            let with_bound: Vec<(&str, &str)> =
-                labels.iter().copied().chain([("le", bound.as_str())]).collect();
-            self.sample(metric, "_bucket", &with_bound, cumulative as f64);
-        }
-        self.sample(metric, "_sum", labels, snapshot.sum_seconds());
-        self.sample(metric, "_count", labels, snapshot.count() as f64);
+        self.add(metric, labels, Reading::Distribution(snapshot.clone()));
     }
 
     /// The whole page.
@@ -78,36 +80,81 @@ impl Page {
                 format_args!("# HELP {} {}\n", metric.name, escape_help(metric.help)),
             );
             push(&mut out, format_args!("# TYPE {} {kind}\n", metric.name));
-            out.push_str(&family.text);
+            for sample in &family.samples {
+                match &sample.reading {
+                    Reading::Number(value) => line(&mut out, metric.name, "", &sample.labels, None, *value),
+                    Reading::Distribution(snapshot) => {
+                        distribution(&mut out, metric.name, &sample.labels, snapshot);
+                    }
+                }
+            }
         }
         out
     }
 
-    fn sample(&mut self, metric: &Metric, suffix: &str, labels: &[(&str, &str)], value: f64) {
-        let text = &mut self
-            .families
-            .entry(metric.name)
-            .or_insert_with(|| Family {
-                metric: *metric,
-                text: String::new(),
-            })
-            .text;
-        text.push_str(metric.name);
-        text.push_str(suffix);
-        for (index, (name, value)) in labels.iter().enumerate() {
-            text.push(if index == 0 { '{' } else { ',' });
-            text.push_str(name);
-            text.push_str("=\"");
-            escape_label(text, value);
-            text.push('"');
-        }
-        if !labels.is_empty() {
-            text.push('}');
-        }
-        text.push(' ');
-        push_number(text, value);
-        text.push('\n');
+    /// The samples, metric by metric.
+    pub(crate) fn families(&self) -> impl Iterator<Item = &Family> {
+        self.families.values()
     }
+
+    fn sample(&mut self, metric: &Metric, labels: &[(&str, &str)], value: f64) {
+        self.add(metric, labels, Reading::Number(value));
+    }
+
+    fn add(&mut self, metric: &Metric, labels: &[(&str, &str)], reading: Reading) {
+        let family = self.families.entry(metric.name).or_insert_with(|| Family {
+            metric: *metric,
+            samples: Vec::new(),
+        });
+        let own = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+        family.samples.push(Sample {
+            labels: labels.iter().map(own).collect(),
+            reading,
+        });
+    }
+}
+
+fn distribution(out: &mut String, name: &str, labels: &[(String, String)], snapshot: &HistogramSnapshot) {
+    for (bound, cumulative) in snapshot.cumulative() {
+        line(out, name, "_bucket", labels, Some(bound), cumulative as f64);
+    }
+    line(out, name, "_sum", labels, None, snapshot.sum_seconds());
+    line(out, name, "_count", labels, None, snapshot.count() as f64);
+}
+
+/// One line of the page; `bound` is the bucket it is about.
+fn line(
+    out: &mut String,
+    name: &str,
+    suffix: &str,
+    labels: &[(String, String)],
+    bound: Option<f64>,
+    value: f64,
+) {
+    out.push_str(name);
+    out.push_str(suffix);
+    let mut before = '{';
+    for (name, value) in labels {
+        out.push(before);
+        out.push_str(name);
+        out.push_str("=\"");
+        escape_label(out, value);
+        out.push('"');
+        before = ',';
+    }
+    if let Some(bound) = bound {
+        out.push(before);
+        out.push_str("le=\"");
+        push_number(out, bound);
+        out.push('"');
+        before = ',';
+    }
+    if before == ',' {
+        out.push('}');
+    }
+    out.push(' ');
+    push_number(out, value);
+    out.push('\n');
 }
 
 /// Writing to a `String` has no way to fail.

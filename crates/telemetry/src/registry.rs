@@ -28,11 +28,16 @@ impl Registry {
 
     /// Asks every collector and prints the page.
     pub fn render(&self) -> String {
+        self.page().render()
+    }
+
+    /// Asks every collector.
+    pub fn page(&self) -> Page {
         let mut page = Page::new();
         for collector in self.collectors.read().iter() {
             collector(&mut page);
         }
-        page.render()
+        page
     }
 }
 

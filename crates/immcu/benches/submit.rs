@@ -12,11 +12,11 @@ use async_trait::async_trait;
 use divan::Bencher;
 use immcu::{Hooks, ImMcuService, Limits};
 use rpc::{
-    Authenticate, Binding, BindingChange, ClientFamily, ConnectionId, Content, Deliver, EffectivePolicy,
-    EndpointAddress, EndpointId, Epoch, Error, ErrorCode, FailureReason, FrontEnd, FrontEndClient, FrontEnds,
+    Authenticate, Binding, ClientFamily, ConnectionId, Content, Deliver, EffectivePolicy, EndpointAddress,
+    EndpointId, Epoch, Error, ErrorCode, FailureReason, Freshness, FrontEnd, FrontEndClient, FrontEnds,
     Identity, ImMcu, ImMode, InstantMessage, LegId, Location, MessageId, MessageKind, Path, PolicyValue,
-    Refusal, Register, RegisterError, Registered, Registrar, RegistrarClient, Ring, RingAnswer, Signal,
-    Submit, Target, Unregister,
+    Refusal, Register, RegisterError, Registered, Registrar, RegistrarChange, RegistrarClient, Ring,
+    RingAnswer, Signal, Submit, Target, Unregister,
 };
 use sip_types::{AddressOfRecord, SipStr};
 use tokio::runtime::Runtime;
@@ -50,11 +50,11 @@ impl Registrar for Memory {
         Err(RegisterError::Forbidden)
     }
 
-    async fn lookup(&self, _: &AddressOfRecord) -> Result<Option<Location>, Error> {
+    async fn lookup(&self, _: &AddressOfRecord, _: Freshness) -> Result<Option<Location>, Error> {
         Ok(Some(self.location.clone()))
     }
 
-    async fn watch(&self) -> Result<ReceiverStream<BindingChange>, Error> {
+    async fn watch(&self) -> Result<ReceiverStream<RegistrarChange>, Error> {
         Err(unused())
     }
 
@@ -231,7 +231,10 @@ fn calls_alone(bencher: Bencher<'_, '_>) {
     bencher.with_inputs(|| message(1)).bench_local_values(|submit| {
         runtime.block_on(async {
             let message = submit.message;
-            let location = registrar.lookup(&message.to).await.expect("a location");
+            let location = registrar
+                .lookup(&message.to, Freshness::Cached)
+                .await
+                .expect("a location");
             let from = registrar.policy("im", &message.from).await.expect("a policy");
             let to = registrar.policy("im", &message.to).await.expect("a policy");
             let binding = location

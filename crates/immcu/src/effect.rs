@@ -100,6 +100,17 @@ pub(crate) enum Call {
     Locate { purpose: Purpose, aor: AddressOfRecord },
 }
 
+impl Call {
+    /// The message this is about, if it is about one.
+    pub(crate) fn message(&self) -> Option<MessageId> {
+        match self {
+            Call::Prepare { message, .. } | Call::Append { message, .. } => Some(message.id),
+            Call::Deliver { deliver, .. } => Some(deliver.message.id),
+            Call::PrepareOpen { .. } | Call::Ring { .. } | Call::Locate { .. } => None,
+        }
+    }
+}
+
 /// What a front end is told.
 #[derive(Debug)]
 pub(crate) enum Tell {

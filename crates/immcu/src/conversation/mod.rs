@@ -22,6 +22,7 @@
 //! * when nothing is undecided, nobody rings.
 
 mod deliver;
+mod hold;
 mod item;
 mod lanes;
 mod leave;
@@ -158,8 +159,10 @@ impl Conversation {
             key,
             limits,
             next_leg: seed,
-            next_item: 0,
-            next_ticket: 0,
+            // From somewhere in the lower half: the answer of a call made for a conversation that was given away must not be
+            // taken for one of its successor.
+            next_item: (seed >> 65) as u64,
+            next_ticket: (seed >> 65) as u64,
             parties: Default::default(),
             lanes: EndpointLanes::default(),
             items: HashMap::default(),
@@ -190,6 +193,11 @@ impl Conversation {
                 .parties
                 .iter()
                 .all(|party| party.leg.is_none() && party.ringing.is_none() && party.signal.is_quiet())
+    }
+
+    /// Whether somebody waits for something to be decided.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.items.is_empty() || !self.opens.is_empty()
     }
 
     pub(crate) fn gauges(&self) -> Gauges {

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rpc::{Error, ErrorCode, FailureReason, InstantMessage, MessageKind, Open, RegistrarClient};
+use rpc::{Error, ErrorCode, FailureReason, Freshness, InstantMessage, MessageKind, Open, RegistrarClient};
 use sip_types::AddressOfRecord;
 
 use crate::archive::ArchiveMode;
@@ -48,7 +48,7 @@ impl Preparer {
     ) -> Result<Prepared, FailureReason> {
         within(patience, async {
             let (recipient, sender_policy, recipient_policy) = tokio::join!(
-                self.endpoints(&message.to),
+                self.endpoints(&message.to, Freshness::Cached),
                 self.sender_policy(&message.from),
                 self.policy(&message.to),
             );
@@ -76,8 +76,8 @@ impl Preparer {
     pub(super) async fn open(&self, open: &Open, patience: Duration) -> Result<PreparedOpen, FailureReason> {
         within(patience, async {
             let (caller, callee, caller_policy, callee_policy) = tokio::join!(
-                self.endpoints(&open.from),
-                self.endpoints(&open.to),
+                self.endpoints(&open.from, Freshness::Cached),
+                self.endpoints(&open.to, Freshness::Cached),
                 self.sender_policy(&open.from),
                 self.policy(&open.to),
             );
@@ -114,8 +114,11 @@ impl Preparer {
 
     /// The endpoints a typing indication may be shown at; none if either side may not use messages.
     pub(super) async fn for_signal(&self, from: &AddressOfRecord, to: &AddressOfRecord) -> Endpoints {
-        let (endpoints, sender, recipient) =
-            tokio::join!(self.located(to), self.policy(from), self.policy(to));
+        let (endpoints, sender, recipient) = tokio::join!(
+            self.located(to, Freshness::Cached),
+            self.policy(from),
+            self.policy(to)
+        );
         let enabled = |policy: Result<ImPolicy, FailureReason>| policy.is_ok_and(|policy| policy.enabled);
         if enabled(sender) && enabled(recipient) {
             endpoints
@@ -125,15 +128,19 @@ impl Preparer {
     }
 
     /// The endpoints of a user as they are now; none if they cannot be known.
-    pub(super) async fn located(&self, aor: &AddressOfRecord) -> Endpoints {
-        match self.endpoints(aor).await {
+    pub(super) async fn located(&self, aor: &AddressOfRecord, freshness: Freshness) -> Endpoints {
+        match self.endpoints(aor, freshness).await {
             Ok(Some(endpoints)) => endpoints,
             Ok(None) | Err(_) => Endpoints::default(),
         }
     }
 
-    async fn endpoints(&self, aor: &AddressOfRecord) -> Result<Option<Endpoints>, FailureReason> {
-        match self.registrar.lookup(aor).await {
+    async fn endpoints(
+        &self,
+        aor: &AddressOfRecord,
+        freshness: Freshness,
+    ) -> Result<Option<Endpoints>, FailureReason> {
+        match self.registrar.lookup(aor, freshness).await {
             Ok(location) => Ok(location.map(|location| Endpoints::new(location.bindings))),
             Err(error) => Err(dependency_failed(&error)),
         }

@@ -1,15 +1,16 @@
 //! Executes what conversations want done, and feeds back what comes of it.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use rpc::{
-    ConversationKey, Deliver, Error, ErrorCode, FailureReason, FrontEndClient, LegId, MessageId, Progress,
-    Ring, RingAnswer,
+    ConversationKey, Deliver, Error, ErrorCode, FailureReason, Freshness, FrontEndClient, LegId, MessageId,
+    Progress, Ring, RingAnswer,
 };
+use telemetry::trace;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -78,7 +79,7 @@ impl Inner {
                         self.spawn_run(key, call);
                     }
                 }
-                Effect::Tell(member, tell) => self.spawn_tell(member, tell),
+                Effect::Tell(member, tell) => self.spawn_tell(key, member, tell),
                 // A sender that went away does not need its answer.
                 Effect::Answer(reply, answer) => drop(reply.send(answer)),
                 Effect::AnswerOpen(reply, answer) => drop(reply.send(answer)),
@@ -95,7 +96,9 @@ impl Inner {
     async fn run(self: Arc<Self>, key: ConversationKey, call: Call) {
         let mut next = Some(call);
         while let Some(call) = next {
-            let Some(input) = self.execute(&key, call).await else {
+            let message = call.message();
+            let executed = pin!(self.execute(&key, call));
+            let Some(input) = self.traces.within(message.as_ref(), executed).await else {
                 return;
             };
             let answered = input.answered_leg();
@@ -104,31 +107,40 @@ impl Inner {
             });
             next = self.carry_out(&key, effects);
             if let Some((member, leg)) = answered {
-                self.end_if_unwanted(member, leg);
+                self.end_if_unwanted(&key, member, leg);
             }
         }
     }
 
     /// An endpoint answered in the same moment in which another one took the session: nobody told it to stop in time, so
     /// it is told now.
-    fn end_if_unwanted(self: &Arc<Self>, member: MemberId, leg: LegId) {
+    fn end_if_unwanted(self: &Arc<Self>, key: &ConversationKey, member: MemberId, leg: LegId) {
         if self.shards.legs().conversation(leg).is_none() {
-            self.spawn_tell(member, Tell::EndLeg(leg));
+            self.spawn_tell(key, member, Tell::EndLeg(leg));
         }
     }
 
     pub(super) fn spawn_run(self: &Arc<Self>, key: &ConversationKey, call: Call) {
         let run = self.clone().run(key.clone(), call);
-        self.calls.spawn_on(run, &self.runtime);
+        if trace::is_recorded() {
+            self.calls.spawn_on(trace::carry(Box::pin(run)), &self.runtime);
+        } else {
+            self.calls.spawn_on(run, &self.runtime);
+        }
     }
 
     /// The same as [`Inner::spawn_run`], but the caller polls it as long as it likes.
     pub(super) fn work(self: &Arc<Self>, key: ConversationKey, call: Call) -> Work {
+        let run = Box::pin(self.clone().run(key, call));
         Work {
             _token: self.calls.token(),
             calls: self.calls.clone(),
             runtime: self.runtime.clone(),
-            run: Some(Box::pin(self.clone().run(key, call))),
+            run: Some(if trace::is_recorded() {
+                Box::pin(trace::carry(run))
+            } else {
+                run
+            }),
         }
     }
 
@@ -177,7 +189,9 @@ impl Inner {
             Call::Locate { purpose, aor } => {
                 let endpoints = match &purpose {
                     Purpose::Signal(_, signal) => self.prepare.for_signal(&signal.from, &aor).await,
-                    Purpose::Deliver(_) | Purpose::Ring(..) => self.prepare.located(&aor).await,
+                    Purpose::Deliver(_) | Purpose::Ring(..) => {
+                        self.prepare.located(&aor, Freshness::Newest).await
+                    }
                 };
                 Input::Located(purpose, endpoints)
             }
@@ -204,7 +218,10 @@ impl Inner {
         let front_end = self.front_end(member)?;
         // The conversation counts the call as lost by itself; this ends what is left of it.
         let patience = deliver.patience + 2 * LOST_AFTER;
-        match tokio::time::timeout(patience, front_end.deliver(deliver)).await {
+        let span = trace::span("immcu.deliver");
+        span.set_number("portico.im.targets", deliver.targets.len() as i64);
+        let delivered = pin!(front_end.deliver(deliver));
+        match tokio::time::timeout(patience, span.instrument(delivered)).await {
             Ok(result) => result.map_err(|error| call_error(&error)),
             Err(_) => Err(CallError::Failed),
         }
@@ -220,7 +237,7 @@ impl Inner {
     ) -> Delivered {
         let (progress, mut reports) = Progress::channel(deliver.targets.len());
         deliver.progress = Some(progress);
-        let mut delivered = std::pin::pin!(self.deliver(member, deliver));
+        let mut delivered = pin!(self.deliver(member, deliver));
         loop {
             let report = tokio::select! {
                 biased;
@@ -246,7 +263,8 @@ impl Inner {
             Err(error) => return Some(Err(error)),
         };
         let patience = ring.patience + LOST_AFTER;
-        let mut ringing = std::pin::pin!(front_end.ring(ring));
+        let ringing = pin!(front_end.ring(ring));
+        let mut ringing = trace::span("immcu.ring").instrument(ringing);
         let rung: Result<Result<RingAnswer, FailureReason>, Error> = tokio::select! {
             biased;
             rung = &mut ringing => rung,
@@ -262,10 +280,16 @@ impl Inner {
         Some(rung.map_err(|error| call_error(&error)))
     }
 
-    fn spawn_tell(self: &Arc<Self>, member: MemberId, tell: Tell) {
+    fn spawn_tell(self: &Arc<Self>, key: &ConversationKey, member: MemberId, tell: Tell) {
         let inner = self.clone();
-        self.calls
-            .spawn_on(async move { inner.tell(&member, tell).await }, &self.runtime);
+        let partition = key.partition();
+        let told = async move {
+            // Whoever owns the conversation by now may have taken over the very leg this is about.
+            if inner.partitions.epoch(partition).is_some() {
+                inner.tell(&member, tell).await;
+            }
+        };
+        self.calls.spawn_on(told, &self.runtime);
     }
 
     /// Tells a front end something, again if it cannot be reached. If it stays away, its legs died with it.

@@ -15,6 +15,7 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 use rpc::{ConversationKey, LegId};
 use tokio::sync::Notify;
+use topology::Partition;
 use uuid::Uuid;
 
 use crate::conversation::{Conversation, Gauges};
@@ -28,6 +29,8 @@ const SHARDS: usize = 32;
 /// A conversation and when it will be woken.
 struct Slot {
     conversation: Box<Conversation>,
+    /// Of the key.
+    partition: Partition,
     /// Invariant: the queue of the shard holds an entry for this time.
     wake_at: Option<Instant>,
 }
@@ -109,6 +112,31 @@ impl Shards {
         &self.shards[(hash >> 32) as usize % SHARDS]
     }
 
+    /// Whether something is under way in a conversation of this partition.
+    pub(super) fn is_busy(&self, partition: Partition) -> bool {
+        self.shards.iter().any(|shard| {
+            let state = shard.state.lock();
+            let mut slots = state.conversations.values();
+            slots.any(|slot| slot.partition == partition && slot.conversation.is_busy())
+        })
+    }
+
+    /// Forgets all conversations of a partition. Whoever waits for an answer learns that there will be none, and what rings
+    /// is told to stop.
+    pub(super) fn drop_partition(&self, partition: Partition) {
+        for shard in &self.shards {
+            let mut state = shard.state.lock();
+            let dropped = state
+                .conversations
+                .extract_if(|_, slot| slot.partition == partition);
+            for (_, slot) in dropped {
+                self.gauge(slot.conversation.gauges(), Gauges::default());
+                self.counters.conversations.fetch_sub(1, Relaxed);
+            }
+        }
+        self.legs.drop_partition(partition);
+    }
+
     /// Feeds an input to a conversation that exists; one that was dropped needs it no more.
     pub(super) fn feed(
         &self,
@@ -143,6 +171,7 @@ impl Shards {
             let conversation = Conversation::new(key.clone(), self.limits.clone(), seed);
             let slot = Slot {
                 conversation: Box::new(conversation),
+                partition: key.partition(),
                 wake_at: None,
             };
             state.conversations.insert(key.clone(), slot);
@@ -286,6 +315,19 @@ impl Legs {
     /// What tells the one who rings this leg to stop; `None` if it must not ring any more.
     pub(super) fn stop_handle(&self, leg: LegId) -> Option<Arc<Notify>> {
         self.shard(leg).lock().get(&leg).map(|bound| bound.stop.clone())
+    }
+
+    /// Forgets the legs of a partition's conversations and stops what rings for them.
+    fn drop_partition(&self, partition: Partition) {
+        for shard in &self.shards {
+            shard.lock().retain(|_, bound| {
+                let stays = bound.key.partition() != partition;
+                if !stays {
+                    bound.stop.notify_one();
+                }
+                stays
+            });
+        }
     }
 
     /// Takes the effects about legs out of `effects` and does them.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rpc::{FailureReason, ImMcu, LegId, Opened};
 
-use super::fakes::{Seen, World, open, page, settle};
+use super::fakes::{Seen, World, open, page, pair, settle};
 use crate::conversation::testing::text;
 
 /// Longer than an open may wait and a message is remembered.
@@ -83,7 +83,7 @@ async fn a_session_stays_when_its_last_text_is_forgotten() {
 async fn a_quiet_session_that_ends_leaves_nothing() {
     let world = session_with_page_contact().await;
     tokio::time::sleep(QUIET).await;
-    world.service.leave(LegId(7)).await.unwrap();
+    world.service.leave(&pair(), LegId(7)).await.unwrap();
     assert_nothing_is_left(&world);
 }
 
@@ -93,7 +93,7 @@ async fn a_session_that_ends_leaves_only_the_memory_of_what_was_said() {
     let world = session_with_page_contact().await;
     tokio::time::sleep(QUIET).await;
     reply_goes_into_the_leg(&world, "m1").await;
-    world.service.leave(LegId(7)).await.unwrap();
+    world.service.leave(&pair(), LegId(7)).await.unwrap();
     let snapshot = world.service.snapshot();
     assert_eq!(
         (snapshot.conversations, snapshot.legs, snapshot.remembered),

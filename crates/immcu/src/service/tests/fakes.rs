@@ -9,10 +9,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use rpc::{
-    Authenticate, Binding, BindingChange, Content, Deliver, EffectivePolicy, Error, ErrorCode, FailureReason,
+    Authenticate, Binding, Content, Deliver, EffectivePolicy, Error, ErrorCode, FailureReason, Freshness,
     FrontEnd, FrontEndClient, FrontEnds, Identity, InstantMessage, LegId, Location, Open, PolicyValue,
-    Refusal, Register, RegisterError, Registered, Registrar, RegistrarClient, Ring, RingAnswer, Signal,
-    Submit, Target, Unregister,
+    Refusal, Register, RegisterError, Registered, Registrar, RegistrarChange, RegistrarClient, Ring,
+    RingAnswer, Signal, Submit, Target, Unregister,
 };
 use sip_types::{AddressOfRecord, SipStr};
 use tokio::sync::oneshot;
@@ -81,7 +81,7 @@ impl Registrar for FakeRegistrar {
         Err(RegisterError::Forbidden)
     }
 
-    async fn lookup(&self, aor: &AddressOfRecord) -> Result<Option<Location>, Error> {
+    async fn lookup(&self, aor: &AddressOfRecord, _: Freshness) -> Result<Option<Location>, Error> {
         self.up()?;
         self.lookups.fetch_add(1, Ordering::Relaxed);
         let bindings = self.bindings.lock().get(aor).cloned();
@@ -91,7 +91,7 @@ impl Registrar for FakeRegistrar {
         }))
     }
 
-    async fn watch(&self) -> Result<ReceiverStream<BindingChange>, Error> {
+    async fn watch(&self) -> Result<ReceiverStream<RegistrarChange>, Error> {
         Err(refused(ErrorCode::Internal))
     }
 
@@ -343,6 +343,19 @@ impl World {
     }
 
     pub(super) fn with_hooks(endpoints: &[&str], hooks: Hooks, limits: Limits) -> Self {
+        World::start(endpoints, |registrar, front_ends| {
+            ImMcuService::start(registrar, front_ends, hooks, limits)
+        })
+    }
+
+    /// One owner of several, which owns nothing yet.
+    pub(super) fn in_pool(endpoints: &[&str], fence: Arc<dyn rpc::Fence>) -> Self {
+        World::start(endpoints, |registrar, front_ends| {
+            ImMcuService::start_in_pool(registrar, front_ends, Hooks::default(), Limits::default(), fence)
+        })
+    }
+
+    fn start(endpoints: &[&str], service: impl FnOnce(RegistrarClient, FrontEnds) -> ImMcuService) -> Self {
         let registrar = Arc::new(FakeRegistrar::default());
         registrar.sign_in("alice", &["p9@fe1", "s9@fe1"], 1);
         registrar.sign_in("bob", endpoints, 1);
@@ -354,7 +367,7 @@ impl World {
         front_ends.insert(MemberId::new("fe1"), FrontEndClient::local(fe1.clone()));
         front_ends.insert(MemberId::new("fe2"), FrontEndClient::local(fe2.clone()));
         let client = RegistrarClient::local(registrar.clone());
-        let service = ImMcuService::start(client, front_ends, hooks, limits);
+        let service = service(client, front_ends);
         World {
             registrar,
             fe1,
@@ -390,4 +403,9 @@ pub(super) async fn settle() {
     for _ in 0..50 {
         tokio::task::yield_now().await;
     }
+}
+
+/// The conversation of the people of these tests.
+pub(super) fn pair() -> rpc::ConversationKey {
+    rpc::ConversationKey::new(&aor("alice"), &aor("bob"))
 }

@@ -3,6 +3,7 @@
 
 mod endings;
 mod fakes;
+mod partitions;
 
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use rpc::{ErrorCode, FailureReason, ImMcu, LegId, Opened, PolicyValue, RingAnswer, Signal, Typing};
 use tokio::time::Instant;
 
-use self::fakes::{ArchiveDoes, FakeArchive, FakeFilter, Seen, World, open, page, settle};
+use self::fakes::{ArchiveDoes, FakeArchive, FakeFilter, Seen, World, open, page, pair, settle};
 use crate::archive::ArchiveMode;
 use crate::conversation::testing::{aor, receipt, text};
 use crate::filter::PassAll;
@@ -262,7 +263,7 @@ async fn the_first_to_answer_gets_the_session_and_the_others_stop() {
     assert_eq!(world.fe1.seen(), [Seen::Ring("s1".to_owned()), Seen::StopRinging]);
     assert_eq!(world.fe2.delivered(), ["m1"]);
     assert_eq!(world.service.snapshot().legs, 1);
-    world.service.leave(leg).await.unwrap();
+    world.service.leave(&pair(), leg).await.unwrap();
     assert_eq!(world.service.snapshot().legs, 0);
     assert_eq!(world.service.0.shards.legs().len(), 0);
 }
@@ -279,7 +280,7 @@ async fn a_request_to_stop_never_overtakes_its_invitation() {
             break;
         }
     }
-    world.service.cancel(LegId(7)).await.unwrap();
+    world.service.cancel(&pair(), LegId(7)).await.unwrap();
     assert_eq!(opened.await.unwrap().unwrap(), Err(FailureReason::Cancelled));
     settle().await;
     assert!(world.fe1.ringing().is_empty(), "{:?}", world.fe1.seen());
@@ -313,7 +314,7 @@ async fn a_session_opens_carries_messages_both_ways_and_ends_on_both_sides() {
     assert!(world.fe1.delivered().contains(&"m2".to_owned()));
     assert_eq!(world.service.snapshot().legs, 2);
 
-    world.service.leave(LegId(7)).await.unwrap();
+    world.service.leave(&pair(), LegId(7)).await.unwrap();
     settle().await;
     assert_eq!(world.fe2.seen().last(), Some(&Seen::EndLeg));
     assert_eq!(world.service.0.shards.legs().len(), 0);

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use divan::Bencher;
 use registrar::{PolicyKinds, RegistrarConfig, RegistrarService, Stores, SystemClock};
 use rpc::{
-    Authenticate, ClientFamily, ConnectionId, Directory, EndpointId, ImMode, NewAccount, Proof, Register,
-    Registrar,
+    Authenticate, ClientFamily, ConnectionId, Directory, EndpointId, Freshness, ImMode, NewAccount, Proof,
+    Register, Registrar,
 };
 use sip_auth::digest::Algorithm;
 use sip_auth::digest::client::Challenge;
@@ -108,7 +108,7 @@ fn lookup(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| {
         let found = bench
             .runtime
-            .block_on(bench.service.lookup(bench.next_user(&turn)));
+            .block_on(bench.service.lookup(bench.next_user(&turn), Freshness::Cached));
         assert!(found.unwrap().is_some());
     });
 }

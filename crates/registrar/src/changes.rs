@@ -1,7 +1,7 @@
 //! Tells watchers that bindings changed.
 
 use parking_lot::Mutex;
-use rpc::BindingChange;
+use rpc::RegistrarChange;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -12,18 +12,18 @@ const BOUND: usize = 1_024;
 /// Everybody who wants to know of changes.
 #[derive(Default)]
 pub(crate) struct Watchers {
-    senders: Mutex<Vec<mpsc::Sender<BindingChange>>>,
+    senders: Mutex<Vec<mpsc::Sender<RegistrarChange>>>,
 }
 
 impl Watchers {
-    pub(crate) fn watch(&self) -> ReceiverStream<BindingChange> {
+    pub(crate) fn watch(&self) -> ReceiverStream<RegistrarChange> {
         let (sender, receiver) = mpsc::channel(BOUND);
         self.senders.lock().push(sender);
         ReceiverStream::new(receiver)
     }
 
     /// Passes a change on to everybody who keeps up.
-    pub(crate) fn publish(&self, change: BindingChange) {
+    pub(crate) fn publish(&self, change: RegistrarChange) {
         // A dropped sender ends its stream after what is queued was read.
         self.senders
             .lock()
@@ -43,12 +43,8 @@ mod tests {
 
     use super::*;
 
-    fn change() -> BindingChange {
-        BindingChange {
-            aor: AddressOfRecord::parse("alice@example.test").unwrap(),
-            ended: Vec::new(),
-            account_ended: false,
-        }
+    fn change() -> RegistrarChange {
+        RegistrarChange::Account(AddressOfRecord::parse("alice@example.test").unwrap())
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rpc::{
     AccountChange, AccountView, ClientFamily, Directory, EffectivePolicy, Error, ErrorCode, ImMode,
-    NewAccount, PolicyScope, PolicyView, SessionView,
+    NewAccount, PolicyScope, PolicyView, RegistrarChange, SessionView,
 };
 use sip_types::AddressOfRecord;
 use store::{Account, AccountPatch, CredentialKind, StoredAccount};
@@ -100,6 +100,7 @@ impl Inner {
         let view = view_of(&stored);
         // It may be cached as unknown.
         self.accounts.forget(&view.aor);
+        self.watchers.publish(RegistrarChange::Account(view.aor.clone()));
         let detail = format!("site {}, ntlm {}", view.site, view.ntlm);
         self.audit
             .administration("user.create", view.aor.to_string(), detail)
@@ -138,6 +139,7 @@ impl Inner {
         self.accounts.forget(aor);
         let view = view_of(&changed.ok_or_else(|| not_found(format!("there is no user {aor}")))?);
         self.locations.rename(aor, &view.display_name);
+        self.watchers.publish(RegistrarChange::Account(aor.clone()));
         if is_disabled {
             self.end_all(aor, None).await?;
             self.announce_account_ended(aor);
@@ -300,6 +302,7 @@ impl Directory for RegistrarService {
     ) -> Result<PolicyView, Error> {
         let name = scope.to_string();
         let view = self.inner.engine.create(kind, scope, &values).await?;
+        self.inner.watchers.publish(RegistrarChange::Policies);
         self.inner
             .audit_policy("policy.create", kind, &name, describe_values(&values))
             .await;
@@ -320,6 +323,7 @@ impl Directory for RegistrarService {
             }
             set => set?,
         };
+        self.inner.watchers.publish(RegistrarChange::Policies);
         self.inner
             .audit_policy("policy.set", kind, &scope.to_string(), describe_values(&values))
             .await;
@@ -332,6 +336,7 @@ impl Directory for RegistrarService {
         if matches!(scope, PolicyScope::Tag(_)) {
             self.inner.accounts.forget_all();
         }
+        self.inner.watchers.publish(RegistrarChange::Policies);
         self.inner
             .audit_policy("policy.delete", kind, &scope.to_string(), String::new())
             .await;
@@ -351,6 +356,7 @@ impl Directory for RegistrarService {
         }
         self.inner.engine.grant(kind, tag, aor).await?;
         self.inner.accounts.forget(aor);
+        self.inner.watchers.publish(RegistrarChange::Account(aor.clone()));
         self.inner
             .audit_policy("policy.grant", kind, tag.unwrap_or("(none)"), aor.to_string())
             .await;

@@ -16,7 +16,12 @@ pub(crate) fn store_failed(error: StoreError) -> Error {
         }
         StoreError::InvalidRequest(text) => Error::new(ErrorCode::InvalidRequest, text),
         StoreError::Conflict(text) => Error::new(ErrorCode::Conflict, text),
+        StoreError::NotOwner(text) => Error::new(ErrorCode::Unavailable, text),
     }
+}
+
+pub(crate) fn unavailable(what: impl Into<String>) -> Error {
+    Error::new(ErrorCode::Unavailable, what)
 }
 
 pub(crate) fn not_found(what: impl Into<String>) -> Error {

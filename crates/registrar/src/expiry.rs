@@ -33,6 +33,11 @@ impl Alarm {
         }
     }
 
+    /// Makes the task look now.
+    pub(crate) fn ring(&self) {
+        self.earlier.notify_one();
+    }
+
     /// Something ends at `deadline`.
     fn consider(&self, deadline: Timestamp) {
         if deadline.0 < self.set_for.load(Ordering::SeqCst) {

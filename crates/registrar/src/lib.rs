@@ -10,6 +10,7 @@
 //! | What does this REGISTER change? | `register::rules`, pure; `register` makes it true |
 //! | Where is this user? | `location`, from memory |
 //! | Who ends what is not refreshed? | `expiry`, one task |
+//! | Who notices what others changed in the stores? | `following`, one task |
 //! | Which policy applies? | [`PolicyKind`] and `policy::engine` |
 //! | Who changed what? | `audit` |
 //!
@@ -31,9 +32,11 @@ mod directory;
 mod epoch;
 mod error;
 mod expiry;
+mod following;
 mod gruu;
 mod location;
 mod policy;
+mod pooled;
 mod register;
 mod service;
 
@@ -42,5 +45,8 @@ mod testing;
 
 pub use clock::{Clock, SystemClock};
 pub use counters::CountersSnapshot;
-pub use policy::{PolicyKind, PolicyKinds, RegisterKindError, Setting, SettingRule, WholeCheck};
+pub use policy::{
+    PolicyKind, PolicyKinds, RegisterKindError, Setting, SettingRule, WholeCheck, registration_kind,
+};
+pub use pooled::PooledRegistrar;
 pub use service::{RegistrarConfig, RegistrarService, Stores};

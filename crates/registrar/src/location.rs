@@ -15,6 +15,7 @@ use parking_lot::RwLock;
 use rpc::{Binding, ClientFamily, ConnectionId, EndpointAddress, EndpointId, Epoch, ImMode};
 use sip_types::AddressOfRecord;
 use store::{Revision, Timestamp, UserBindings};
+use topology::Partition;
 
 const SHARDS: usize = 64;
 
@@ -105,9 +106,33 @@ impl Locations {
         }
     }
 
+    /// Drops every user of a partition: somebody else answers for them now.
+    pub(crate) fn forget_partition(&self, partition: Partition) {
+        for shard in &self.shards {
+            let mut shard = shard.write();
+            let of_it = shard.extract_if(|aor, _| Partition::of_user(aor.as_str()) == partition);
+            for (_, entry) in of_it {
+                self.count(&entry.bindings, &[]);
+            }
+        }
+    }
+
+    /// Everybody who is signed in somewhere.
+    pub(crate) fn users(&self) -> Vec<AddressOfRecord> {
+        let mut users = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.read();
+            let online = shard.iter().filter(|(_, entry)| !entry.bindings.is_empty());
+            users.extend(online.map(|(aor, _)| aor.clone()));
+        }
+        users
+    }
+
     /// Gives a user another name.
     pub(crate) fn rename(&self, aor: &AddressOfRecord, display_name: &str) {
-        if let Some(entry) = self.shard(aor).write().get_mut(aor) {
+        if let Some(entry) = self.shard(aor).write().get_mut(aor)
+            && &*entry.display_name != display_name
+        {
             entry.display_name = Arc::from(display_name);
         }
     }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use rpc::{
-    Authenticate, Binding, BindingChange, EffectivePolicy, Error, ErrorCode, Identity, Location, Refusal,
-    Register, RegisterError, Registered, Registrar, Unregister,
+    Authenticate, Binding, EffectivePolicy, Error, ErrorCode, Freshness, Identity, Location, Refusal,
+    Register, RegisterError, Registered, Registrar, RegistrarChange, Unregister,
 };
 use sip_auth::seal::SealKey;
 use sip_auth::throttle::{AddressThrottle, UserThrottle};
 use sip_types::AddressOfRecord;
-use store::{AccountStore, AuditStore, BindingStore, PlaceStore, PolicyStore};
+use store::{AccountStore, AuditStore, BindingStore, ChangeFeed, PlaceStore, PolicyStore};
 use telemetry::names::{self, label};
 use telemetry::{LogBudget, Page};
 use tokio_stream::wrappers::ReceiverStream;
@@ -27,6 +27,7 @@ use crate::credentials::Vault;
 use crate::epoch::Epochs;
 use crate::error::{not_found, store_failed};
 use crate::expiry::{self, Alarm};
+use crate::following;
 use crate::location::Locations;
 use crate::policy::{PolicyEngine, PolicyKinds, registration_kind};
 
@@ -78,21 +79,24 @@ pub struct Stores {
     pub places: Arc<dyn PlaceStore>,
     /// The audit log.
     pub audit: Arc<dyn AuditStore>,
+    /// Changes of accounts and policies that others make.
+    pub changes: Arc<dyn ChangeFeed>,
     /// Bindings.
     pub bindings: Arc<dyn BindingStore>,
 }
 
 impl Stores {
-    /// A directory that is all four durable stores, and a location service.
+    /// A directory that is all four durable stores and tells of changes, and a location service.
     pub fn new<D>(directory: Arc<D>, bindings: Arc<dyn BindingStore>) -> Self
     where
-        D: AccountStore + PolicyStore + PlaceStore + AuditStore,
+        D: AccountStore + PolicyStore + PlaceStore + AuditStore + ChangeFeed,
     {
         Stores {
             accounts: directory.clone(),
             policies: directory.clone(),
             places: directory.clone(),
-            audit: directory,
+            audit: directory.clone(),
+            changes: directory,
             bindings,
         }
     }
@@ -133,8 +137,8 @@ pub struct RegistrarService {
 }
 
 impl RegistrarService {
-    /// Reads what is stored, makes the configured domains known to the store, and starts the two tasks of the role
-    /// (expiry, audit) on `tasks`; they end when `stop` is cancelled.
+    /// Reads what is stored, makes the configured domains known to the store, and starts the three tasks of the
+    /// role (expiry, audit, changes made by others) on `tasks`; they end when `stop` is cancelled.
     ///
     /// `kinds` are the policy kinds of the other roles; the registrar adds its own, `registration`. `key` seals
     /// credentials ([`sip_auth::key_file::Purpose::Credentials`]).
@@ -160,6 +164,8 @@ impl RegistrarService {
         for domain in &config.domains {
             stores.places.add_domain(domain).await.map_err(store_failed)?;
         }
+        // Before anything is read: what changes meanwhile is heard.
+        let changes = stores.changes.watch().await.map_err(store_failed)?;
         let engine = PolicyEngine::load(kinds, stores.policies.clone()).await?;
         let counters = Arc::new(Counters::default());
         let (audit, queue) = Audit::new(stores.audit.clone(), clock.clone(), counters.clone());
@@ -191,7 +197,8 @@ impl RegistrarService {
             config,
         });
         tasks.spawn(expiry::run(inner.clone(), stop.clone()));
-        tasks.spawn(audit::run(audit, queue, stop));
+        tasks.spawn(audit::run(audit, queue, stop.clone()));
+        tasks.spawn(following::run(inner.clone(), changes, stop));
         Ok(RegistrarService { inner })
     }
 
@@ -246,10 +253,24 @@ impl Inner {
                 bindings,
             }));
         }
-        let Some(known) = self.accounts.get(aor).await? else {
+        let known = self.accounts.get(aor).await?;
+        // Whoever took a user over has bindings of which no change was seen here yet.
+        let state = self.bindings.load(aor).await.map_err(store_failed)?;
+        let Some(known) = known else {
             self.counters.lookup(LookupResult::Unknown);
             return Ok(None);
         };
+        if !state.bindings.is_empty() {
+            self.locations
+                .apply(aor, &state, &known.display_name, self.time.now());
+            if let Some((display_name, bindings)) = self.locations.get(aor) {
+                self.counters.lookup(LookupResult::Online);
+                return Ok(Some(Location {
+                    display_name: String::from(&*display_name),
+                    bindings,
+                }));
+            }
+        }
         self.counters.lookup(LookupResult::Offline);
         Ok(Some(Location {
             display_name: String::from(&*known.display_name),
@@ -272,11 +293,11 @@ impl Registrar for RegistrarService {
         self.inner.unregister(request).await
     }
 
-    async fn lookup(&self, aor: &AddressOfRecord) -> Result<Option<Location>, Error> {
+    async fn lookup(&self, aor: &AddressOfRecord, _: Freshness) -> Result<Option<Location>, Error> {
         self.inner.lookup(aor).await
     }
 
-    async fn watch(&self) -> Result<ReceiverStream<BindingChange>, Error> {
+    async fn watch(&self) -> Result<ReceiverStream<RegistrarChange>, Error> {
         Ok(self.inner.watchers.watch())
     }
 

@@ -4,14 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
+use parking_lot::Mutex;
 use rpc::{
-    Authenticate, Binding, BindingChange, BindingEnd, ClientFamily, ConnectionId, Directory, EndpointId,
-    ImMode, NewAccount, Proof, Register, Registrar, Unregister, Which,
+    Authenticate, Binding, BindingEnd, ClientFamily, ConnectionId, Directory, EndpointId, Freshness, ImMode,
+    NewAccount, Proof, Register, Registrar, RegistrarChange, Unregister, Which,
 };
 use sip_auth::key_file::{KeyFile, Purpose};
 use sip_auth::seal::SealKey;
 use sip_types::{AddressOfRecord, Method, SipStr};
 use store::memory::{MemoryBindings, MemoryDirectory};
+use store::{ChangeFeed, StoreChange, StoreChanges, StoreError};
+use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -74,11 +78,37 @@ pub(crate) fn im_kind() -> PolicyKind {
     }
 }
 
+/// Tells what the test says others changed.
+#[derive(Default)]
+pub(crate) struct FakeFeed(Mutex<Option<mpsc::Sender<StoreChange>>>);
+
+impl FakeFeed {
+    pub(crate) fn tell(&self, change: StoreChange) {
+        let sender = self.0.lock();
+        sender.as_ref().unwrap().try_send(change).unwrap();
+    }
+
+    /// Ends the stream.
+    pub(crate) fn end(&self) {
+        self.0.lock().take();
+    }
+}
+
+#[async_trait]
+impl ChangeFeed for FakeFeed {
+    async fn watch(&self) -> Result<StoreChanges, StoreError> {
+        let (sender, receiver) = mpsc::channel(16);
+        *self.0.lock() = Some(sender);
+        Ok(Box::pin(ReceiverStream::new(receiver)))
+    }
+}
+
 pub(crate) struct Fixture {
     pub(crate) service: RegistrarService,
     pub(crate) directory: Arc<MemoryDirectory>,
     pub(crate) clock: Arc<TestClock>,
-    pub(crate) changes: ReceiverStream<BindingChange>,
+    pub(crate) changes: ReceiverStream<RegistrarChange>,
+    pub(crate) feed: Arc<FakeFeed>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -97,7 +127,9 @@ impl Fixture {
         change(&mut config);
         let mut kinds = PolicyKinds::new();
         kinds.register(im_kind()).unwrap();
-        let stores = Stores::new(directory.clone(), Arc::new(MemoryBindings::new()));
+        let mut stores = Stores::new(directory.clone(), Arc::new(MemoryBindings::new()));
+        let feed = Arc::new(FakeFeed::default());
+        stores.changes = feed.clone();
         let service = RegistrarService::start(
             config,
             seal_key(),
@@ -115,6 +147,7 @@ impl Fixture {
             directory,
             clock,
             changes,
+            feed,
             tasks,
             stop,
         };
@@ -140,14 +173,23 @@ impl Fixture {
 
     /// Names of the endpoints a lookup finds, oldest first.
     pub(crate) async fn endpoints(&self, user: &str) -> Vec<String> {
-        let location = self.service.lookup(&aor(user)).await.unwrap().unwrap();
+        let location = self
+            .service
+            .lookup(&aor(user), Freshness::Cached)
+            .await
+            .unwrap()
+            .unwrap();
         names(&location.bindings)
     }
 
-    /// The next change, as (user, endpoint, connection, why).
+    /// The next change of bindings, as (user, endpoint, connection, why).
     pub(crate) async fn next_change(&mut self) -> (String, Vec<(String, u64, BindingEnd)>) {
-        let change = tokio::time::timeout(Duration::from_secs(1), self.changes.next()).await;
-        let change = change.expect("no change was announced").unwrap();
+        let change = loop {
+            let change = tokio::time::timeout(Duration::from_secs(1), self.changes.next()).await;
+            if let RegistrarChange::Bindings(change) = change.expect("no change was announced").unwrap() {
+                break change;
+            }
+        };
         let ended = change.ended.iter().map(|(address, end)| {
             assert_eq!(address.aor, change.aor);
             (address.endpoint.to_string(), address.connection.0, *end)
@@ -157,8 +199,12 @@ impl Fixture {
 
     /// Fails if a change is waiting.
     pub(crate) async fn expect_no_change(&mut self) {
-        let change = tokio::time::timeout(Duration::from_millis(1), self.changes.next()).await;
-        assert!(change.is_err(), "{change:?}");
+        while let Ok(change) = tokio::time::timeout(Duration::from_millis(1), self.changes.next()).await {
+            assert!(
+                !matches!(change, None | Some(RegistrarChange::Bindings(_))),
+                "{change:?}"
+            );
+        }
     }
 
     /// Stops the tasks and waits for them.

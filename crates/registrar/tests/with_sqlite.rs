@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use registrar::{PolicyKinds, RegistrarConfig, RegistrarService, Stores, SystemClock};
 use rpc::{
-    Authenticate, ClientFamily, ConnectionId, Directory, EndpointId, ErrorCode, ImMode, NewAccount,
-    PolicyScope, Proof, Register, RegisterError, Registrar,
+    Authenticate, ClientFamily, ConnectionId, Directory, EndpointId, ErrorCode, Freshness, ImMode,
+    NewAccount, PolicyScope, Proof, Register, RegisterError, Registrar,
 };
 use sip_auth::digest::Algorithm;
 use sip_auth::digest::client::Challenge;
@@ -152,7 +152,7 @@ async fn accounts_passwords_and_policies_survive_a_restart_and_bindings_do_not()
     assert!(
         second
             .service
-            .lookup(&aor("alice"))
+            .lookup(&aor("alice"), Freshness::Cached)
             .await
             .unwrap()
             .unwrap()
@@ -195,7 +195,7 @@ async fn who_is_signed_in_needs_no_database() {
     assert_eq!(
         running
             .service
-            .lookup(&aor("alice"))
+            .lookup(&aor("alice"), Freshness::Cached)
             .await
             .unwrap()
             .unwrap()
@@ -215,7 +215,12 @@ async fn who_is_signed_in_needs_no_database() {
         Err(ErrorCode::Unavailable)
     );
     assert_eq!(
-        running.service.lookup(&aor("bob")).await.unwrap_err().code,
+        running
+            .service
+            .lookup(&aor("bob"), Freshness::Cached)
+            .await
+            .unwrap_err()
+            .code,
         ErrorCode::Unavailable
     );
     let refused = running.service.register(register("bob", 1)).await;

@@ -1,4 +1,4 @@
-use rpc::{BindingEnd, Registrar};
+use rpc::{BindingEnd, Freshness, Registrar};
 use store::{AccountStore, AuditStore};
 
 use super::*;
@@ -45,13 +45,27 @@ async fn a_created_account_is_shown_with_what_was_left_out() {
 #[tokio::test]
 async fn an_account_looked_for_before_it_existed_is_found_after() {
     let fixture = Fixture::new().await;
-    assert!(fixture.service.lookup(&aor("carol")).await.unwrap().is_none());
+    assert!(
+        fixture
+            .service
+            .lookup(&aor("carol"), Freshness::Cached)
+            .await
+            .unwrap()
+            .is_none()
+    );
     fixture
         .service
         .create_account(new_account("carol@example.test"))
         .await
         .unwrap();
-    assert!(fixture.service.lookup(&aor("carol")).await.unwrap().is_some());
+    assert!(
+        fixture
+            .service
+            .lookup(&aor("carol"), Freshness::Cached)
+            .await
+            .unwrap()
+            .is_some()
+    );
 }
 
 #[tokio::test]
@@ -132,7 +146,7 @@ async fn a_new_name_is_what_lookups_show() {
         }
         let shown = fixture
             .service
-            .lookup(&aor("alice"))
+            .lookup(&aor("alice"), Freshness::Cached)
             .await
             .unwrap()
             .unwrap()
@@ -141,7 +155,7 @@ async fn a_new_name_is_what_lookups_show() {
     }
     let shown = fixture
         .service
-        .lookup(&aor("bob"))
+        .lookup(&aor("bob"), Freshness::Cached)
         .await
         .unwrap()
         .unwrap()

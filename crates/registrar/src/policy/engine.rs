@@ -216,6 +216,12 @@ impl PolicyEngine {
         }
     }
 
+    /// Reads what is stored again, after somebody else changed it.
+    pub(crate) async fn refresh(&self) -> Result<(), Error> {
+        let _one_at_a_time = self.writes.acquire().await;
+        self.reload().await
+    }
+
     async fn reload(&self) -> Result<(), Error> {
         let generation = self.set.read().generation + 1;
         let set = Arc::new(read_all(&*self.store, generation).await?);

@@ -18,4 +18,5 @@ mod registration;
 pub use kind::{PolicyKind, PolicyKinds, RegisterKindError, Setting, SettingRule, WholeCheck};
 
 pub(crate) use engine::{Assignment, CachedPolicies, PolicyEngine};
-pub(crate) use registration::{Limits, REGISTRATION, registration_kind};
+pub use registration::registration_kind;
+pub(crate) use registration::{Limits, REGISTRATION};

@@ -28,8 +28,8 @@ fn number(key: &'static str, default: i64, (min, max): (i64, i64), description: 
     }
 }
 
-/// The kind, as the registrar registers it.
-pub(crate) fn registration_kind() -> PolicyKind {
+/// The kind `registration`, which the registrar registers by itself. For help texts where no registrar runs.
+pub fn registration_kind() -> PolicyKind {
     let switch = |key, default, description| Setting {
         key,
         rule: SettingRule::Switch { default },

@@ -10,7 +10,8 @@ pub(crate) mod rules;
 use std::sync::Arc;
 
 use rpc::{
-    BindingChange, BindingEnd, Epoch, Error, ErrorCode, Register, RegisterError, Registered, Unregister,
+    BindingChange, BindingEnd, Epoch, Error, ErrorCode, Register, RegisterError, Registered, RegistrarChange,
+    Unregister,
 };
 use sip_types::AddressOfRecord;
 use store::{StoreError, UserBindings};
@@ -216,23 +217,23 @@ impl Inner {
             .filter(|(_, end)| *end == BindingEnd::Displaced)
             .count();
         self.counters.operations(Operation::Displaced, displaced);
-        self.watchers.publish(BindingChange {
+        self.watchers.publish(RegistrarChange::Bindings(BindingChange {
             aor: aor.clone(),
             ended: ended
                 .iter()
                 .map(|(binding, end)| (address_of(aor, binding), *end))
                 .collect(),
             account_ended: false,
-        });
+        }));
     }
 
     /// Tells watchers that an account may not be used any more. It may be signed in without a binding.
     pub(crate) fn announce_account_ended(&self, aor: &AddressOfRecord) {
-        self.watchers.publish(BindingChange {
+        self.watchers.publish(RegistrarChange::Bindings(BindingChange {
             aor: aor.clone(),
             ended: Vec::new(),
             account_ended: true,
-        });
+        }));
     }
 
     fn registration_limits(&self, known: &Known) -> Result<Limits, Error> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use rpc::{
     BindingEnd, ConnectionId, Directory, EndpointId, Epoch, PolicyScope, Register, RegisterError, Registrar,
-    Which,
+    RegistrarChange, Which,
 };
 use tokio_stream::StreamExt;
 
@@ -403,6 +403,9 @@ async fn unregister(
 async fn drain(fixture: &mut Fixture) -> (bool, Vec<(String, u64, BindingEnd)>) {
     let (mut told, mut ended) = (false, Vec::new());
     while let Ok(Some(change)) = tokio::time::timeout(Duration::ZERO, fixture.changes.next()).await {
+        let RegistrarChange::Bindings(change) = change else {
+            continue;
+        };
         told = true;
         for (address, end) in change.ended {
             ended.push((address.endpoint.to_string(), address.connection.0, end));

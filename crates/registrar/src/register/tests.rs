@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use rpc::{
-    BindingEnd, ClientFamily, ConnectionId, Directory, EndpointId, Epoch, PolicyScope, Register, Registrar,
-    Which,
+    BindingEnd, ClientFamily, ConnectionId, Directory, EndpointId, Epoch, Freshness, PolicyScope, Register,
+    Registrar, RegistrarChange, Which,
 };
 use tokio::time::advance;
 
@@ -27,7 +27,7 @@ fn on(connection: u64, cseq: u32, request: Register) -> Register {
 async fn epoch_of(fixture: &Fixture, user: &str, endpoint: &str) -> Option<Epoch> {
     let bindings = fixture
         .service
-        .lookup(&aor(user))
+        .lookup(&aor(user), Freshness::Cached)
         .await
         .unwrap()
         .unwrap()
@@ -41,16 +41,33 @@ async fn epoch_of(fixture: &Fixture, user: &str, endpoint: &str) -> Option<Epoch
 #[tokio::test(start_paused = true)]
 async fn a_sign_in_is_found_by_lookups_and_told_to_watchers() {
     let mut fixture = Fixture::new().await;
-    let location = fixture.service.lookup(&aor("alice")).await.unwrap().unwrap();
+    let location = fixture
+        .service
+        .lookup(&aor("alice"), Freshness::Cached)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(location.display_name, "alice of the test");
     assert!(location.bindings.is_empty(), "known, signed in nowhere");
-    assert!(fixture.service.lookup(&aor("nobody")).await.unwrap().is_none());
+    assert!(
+        fixture
+            .service
+            .lookup(&aor("nobody"), Freshness::Cached)
+            .await
+            .unwrap()
+            .is_none()
+    );
 
     let answer = fixture.register(request("alice", "e1")).await;
     assert!(answer.is_new && (540..=660).contains(&answer.expires));
     assert_eq!(answer.bindings[0].expires_in, answer.expires);
     assert_eq!(fixture.next_change().await, ("alice".into(), vec![]));
-    let location = fixture.service.lookup(&aor("alice")).await.unwrap().unwrap();
+    let location = fixture
+        .service
+        .lookup(&aor("alice"), Freshness::Cached)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(location.display_name, "alice of the test");
     assert_eq!(names(&location.bindings), ["e1"]);
     assert_eq!(location.bindings[0].address.epoch, answer.epoch);
@@ -64,7 +81,7 @@ async fn a_refresh_moves_the_end_and_nobody_is_told() {
     fixture.next_change().await;
     let before = fixture
         .service
-        .lookup(&aor("alice"))
+        .lookup(&aor("alice"), Freshness::Cached)
         .await
         .unwrap()
         .unwrap()
@@ -76,7 +93,7 @@ async fn a_refresh_moves_the_end_and_nobody_is_told() {
     fixture.expect_no_change().await;
     let after = fixture
         .service
-        .lookup(&aor("alice"))
+        .lookup(&aor("alice"), Freshness::Cached)
         .await
         .unwrap()
         .unwrap()
@@ -162,6 +179,9 @@ async fn each_of_many_expires_once() {
         )
         .await
         {
+            let RegistrarChange::Bindings(change) = change else {
+                continue;
+            };
             ended.extend(
                 change
                     .ended

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rpc::{BindingChange, BindingEnd, ClientFamily, EndpointAddress};
+use rpc::{BindingChange, BindingEnd, ClientFamily, EndpointAddress, Freshness, RegistrarChange};
 use sip_transport::CloseReason;
 use sip_types::{AddressOfRecord, HeaderName, Method};
 use tokio_stream::StreamExt as _;
@@ -24,7 +24,9 @@ impl FrontEndService {
                         self.reconcile().await;
                     }
                     while let Some(change) = changes.next().await {
-                        self.apply(&change);
+                        if let RegistrarChange::Bindings(change) = change {
+                            self.apply(&change);
+                        }
                     }
                     tracing::debug!("the stream of binding changes ended");
                 }
@@ -56,7 +58,7 @@ impl FrontEndService {
     async fn reconcile(self: &Arc<Self>) {
         for flow in self.flows.values() {
             for registration in flow.registrations() {
-                let Ok(location) = self.registrar.lookup(&registration.aor).await else {
+                let Ok(location) = self.registrar.lookup(&registration.aor, Freshness::Newest).await else {
                     continue;
                 };
                 let bindings = location.map(|location| location.bindings);

@@ -20,6 +20,9 @@ pub struct Advertised {
 pub struct FrontEndConfig {
     /// This member's name.
     pub member: MemberId,
+    /// Numbers of connections begin above this: in a pool larger than any of an earlier life of this member, so that a
+    /// registration is never taken for one of another life.
+    pub first_connection: u64,
     /// The pool's name: host of our own addresses, `targetname` of signing schemes.
     pub fqdn: String,
     /// Where clients reach this server, if our Contact is to say so: they must be able to resolve it. `None`: our
@@ -50,6 +53,7 @@ impl FrontEndConfig {
     pub fn new(member: MemberId, fqdn: &str, domains: Vec<String>, offer: Offer) -> Self {
         FrontEndConfig {
             member,
+            first_connection: 0,
             fqdn: fqdn.to_ascii_lowercase(),
             advertise: None,
             aliases: Vec::new(),

@@ -13,6 +13,7 @@ use crate::flow::{Flow, From, Registration};
 use crate::leg::Leg;
 use crate::recent::Admission;
 use crate::service::FrontEndService;
+use crate::trace;
 
 /// Delivers one message; one outcome per target, in their order.
 pub(crate) async fn deliver(
@@ -68,7 +69,9 @@ async fn to_target(
         registration: &registration,
         message: &deliver.message,
     };
-    let outcome = delivery.send(target.path, started + deliver.patience).await;
+    let span = trace::outgoing(&flow, &Method::Message);
+    let sent = delivery.send(target.path, started + deliver.patience);
+    let outcome = trace::outcome(span, sent).await;
     if outcome.is_ok() {
         service.counters.delivery().observe(started.elapsed());
     }

@@ -13,7 +13,7 @@ use crate::flow::Flow;
 use crate::identity::{self, Denied, OwnHosts};
 use crate::method::{self, Incoming};
 use crate::service::FrontEndService;
-use crate::sign_in;
+use crate::{sign_in, trace};
 
 /// The methods answered here, for Allow.
 pub(crate) const ALLOW: &str = "REGISTER, OPTIONS, INVITE, ACK, CANCEL, BYE, MESSAGE, INFO";
@@ -52,6 +52,7 @@ pub(crate) fn request(
             dispatch(Incoming {
                 service: Arc::clone(service),
                 flow: Arc::clone(flow),
+                span: trace::request(flow, &request),
                 key,
                 request,
                 received,
@@ -115,6 +116,7 @@ fn is_probe(service: &FrontEndService, flow: &Flow, request: &Request) -> bool {
 
 /// A request of a signed-in client, perhaps signed in by this request.
 pub(crate) fn dispatch(incoming: Incoming) {
+    let _current = incoming.span.enter();
     if let Err(denied) = identity::check_from(&incoming.request, &incoming.who.aor) {
         return deny(&incoming, denied);
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use rpc::{Binding, ConnectionId, EndpointId, Epoch, LegId};
+use rpc::{Binding, ConnectionId, EndpointId, Epoch};
 use sip_auth::signature::{SecurityAssociation, SignatureFault};
 use sip_core::{ClientKey, DialogId, Received, ServerKey, TimedOut, Transactions, timer};
 use sip_transport::{CloseReason, Connection};
@@ -56,6 +56,7 @@ pub(crate) struct Registration {
 /// One client connection.
 pub(crate) struct Flow {
     connection: Arc<Connection>,
+    id: ConnectionId,
     /// Invariant: never locked while a leg's state is being waited for, never held across an await.
     inner: Mutex<Inner>,
 }
@@ -91,6 +92,7 @@ impl Flow {
     pub(crate) fn new(connection: &Arc<Connection>, service: &FrontEndService) -> Arc<Self> {
         Arc::new(Flow {
             connection: Arc::clone(connection),
+            id: ConnectionId(service.config.first_connection + connection.id().get()),
             inner: Mutex::new(Inner {
                 transactions: Transactions::new(service.ids.number()),
                 waiting: HashMap::new(),
@@ -115,7 +117,7 @@ impl Flow {
     // === the connection ===
 
     pub(crate) fn id(&self) -> ConnectionId {
-        ConnectionId(self.connection.id().get())
+        self.id
     }
 
     pub(crate) fn peer(&self) -> IpAddr {
@@ -531,6 +533,16 @@ impl Flow {
         self.inner.lock().registrations.clone()
     }
 
+    /// The epoch under which an endpoint of a user is registered here.
+    pub(crate) fn epoch(&self, aor: &AddressOfRecord, endpoint: &EndpointId) -> Option<Epoch> {
+        let inner = self.inner.lock();
+        let found = inner
+            .registrations
+            .iter()
+            .find(|registration| registration.aor == *aor && registration.endpoint == *endpoint);
+        found.map(|registration| registration.epoch)
+    }
+
     pub(crate) fn is_registered(&self) -> bool {
         !self.inner.lock().registrations.is_empty()
     }
@@ -624,18 +636,18 @@ impl Flow {
     }
 
     /// The leg of a pending INVITE.
-    pub(crate) fn invite_leg(&self, key: &ServerKey) -> Option<LegId> {
-        self.inner.lock().invites.get(key).map(|leg| leg.id)
+    pub(crate) fn invite_leg(&self, key: &ServerKey) -> Option<Arc<Leg>> {
+        self.inner.lock().invites.get(key).cloned()
     }
 
     /// The leg of a pending INVITE with this Call-ID and From tag.
-    pub(crate) fn pending_invite(&self, call_id: &str, from_tag: Option<SipStr>) -> Option<LegId> {
+    pub(crate) fn pending_invite(&self, call_id: &str, from_tag: Option<SipStr>) -> Option<Arc<Leg>> {
         let inner = self.inner.lock();
         inner
             .invites
             .values()
             .find(|leg| leg.was_invited_by(call_id, from_tag.as_deref()))
-            .map(|leg| leg.id)
+            .cloned()
     }
 
     /// False if the connection is gone: then nobody would ever end the dialog.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
-use rpc::LegId;
+use rpc::{ConversationKey, EndpointAddress, EndpointId, HeldLeg, LegId};
 use sip_core::{ClientKey, Dialog, DialogId, OutOfOrder};
 use sip_types::{AddressOfRecord, Method, Request, RequestBuilder, Response, SipStr, StatusCode};
 use tokio::sync::Notify;
+use topology::MemberId;
 
 use crate::flow::Flow;
 
@@ -35,8 +36,14 @@ pub(crate) struct Leg {
     pub(crate) id: LegId,
     /// The connection it lives on, and dies with.
     pub(crate) flow: Arc<Flow>,
+    /// Whose endpoint it is the session of.
+    own: AddressOfRecord,
+    /// That endpoint.
+    endpoint: EndpointId,
     /// The other party.
     pub(crate) peer: AddressOfRecord,
+    /// We rang for it; otherwise the endpoint opened it.
+    rung: bool,
     /// Invariant: taken before the flow's own lock, never after it, so that CSeq numbers leave in order.
     state: Mutex<State>,
     /// Call-ID and From tag of the client's INVITE, if it sent one.
@@ -62,6 +69,7 @@ impl Leg {
     pub(crate) fn answering(
         id: LegId,
         flow: &Arc<Flow>,
+        (own, endpoint): (AddressOfRecord, EndpointId),
         peer: AddressOfRecord,
         invite: &Request,
     ) -> Arc<Self> {
@@ -72,40 +80,74 @@ impl Leg {
             .and_then(|from| from.tag())
             .map(|tag| tag.detach())
             .unwrap_or_default();
-        let invited_by = Some((call_id, from_tag));
-        Self::new(id, flow, peer, invited_by, State::Answering { wanted: true })
-    }
-
-    /// The leg of an INVITE we are about to send.
-    pub(crate) fn ringing(id: LegId, flow: &Arc<Flow>, peer: AddressOfRecord) -> Arc<Self> {
-        Self::new(
-            id,
-            flow,
-            peer,
-            None,
-            State::Ringing {
-                invite: None,
-                cancelled: false,
-            },
-        )
-    }
-
-    fn new(
-        id: LegId,
-        flow: &Arc<Flow>,
-        peer: AddressOfRecord,
-        invited_by: Option<(SipStr, SipStr)>,
-        state: State,
-    ) -> Arc<Self> {
         Arc::new(Leg {
             id,
             flow: Arc::clone(flow),
+            own,
+            endpoint,
             peer,
-            invited_by,
-            announced: AtomicBool::new(!matches!(state, State::Answering { .. })),
+            rung: false,
+            invited_by: Some((call_id, from_tag)),
+            announced: AtomicBool::new(false),
+            settled: Notify::new(),
+            state: Mutex::new(State::Answering { wanted: true }),
+        })
+    }
+
+    /// The leg of an INVITE we are about to send to this endpoint.
+    pub(crate) fn ringing(
+        id: LegId,
+        flow: &Arc<Flow>,
+        address: &EndpointAddress,
+        peer: AddressOfRecord,
+    ) -> Arc<Self> {
+        let state = State::Ringing {
+            invite: None,
+            cancelled: false,
+        };
+        Arc::new(Leg {
+            id,
+            flow: Arc::clone(flow),
+            own: address.aor.clone(),
+            endpoint: address.endpoint.clone(),
+            peer,
+            rung: true,
+            invited_by: None,
+            announced: AtomicBool::new(true),
             settled: Notify::new(),
             state: Mutex::new(state),
         })
+    }
+
+    /// The conversation it belongs to.
+    pub(crate) fn conversation(&self) -> ConversationKey {
+        ConversationKey::new(&self.own, &self.peer)
+    }
+
+    /// Where the session stands, for an owner that takes its conversation over; `None` if there is no session (yet), or its
+    /// endpoint is not registered any more.
+    pub(crate) fn held(&self, member: &MemberId) -> Option<HeldLeg> {
+        if !matches!(*self.state.lock(), State::Established(_)) {
+            return None;
+        }
+        let epoch = self.flow.epoch(&self.own, &self.endpoint)?;
+        Some(HeldLeg {
+            leg: self.id,
+            address: EndpointAddress {
+                aor: self.own.clone(),
+                endpoint: self.endpoint.clone(),
+                epoch,
+                member: member.clone(),
+                connection: self.flow.id(),
+            },
+            peer: self.peer.clone(),
+            rung: self.rung,
+        })
+    }
+
+    /// Whether our INVITE still waits for the client.
+    pub(crate) fn is_ringing(&self) -> bool {
+        matches!(*self.state.lock(), State::Ringing { cancelled: false, .. })
     }
 
     /// Whether this is the pending INVITE with this Call-ID and From tag.

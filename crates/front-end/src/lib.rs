@@ -37,6 +37,7 @@ mod share;
 mod sign_in;
 mod signal;
 mod signing;
+mod trace;
 
 pub use config::{Advertised, FrontEndConfig};
 pub use counters::Counters;

@@ -14,11 +14,13 @@ use crate::dialect::outgoing;
 use crate::flow::{Flow, From, Registration};
 use crate::leg::{Leg, Undo};
 use crate::service::FrontEndService;
+use crate::trace;
 
 /// Rings one endpoint until it answers, refuses or the patience ends.
 pub(crate) async fn ring(service: &Arc<FrontEndService>, ring: Ring) -> Result<RingAnswer, FailureReason> {
     let (flow, registration) = service.find(&ring.address).ok_or(FailureReason::NotOwner)?;
-    let leg = Leg::ringing(ring.leg, &flow, ring.from.clone());
+    let span = trace::outgoing(&flow, &Method::Invite);
+    let leg = Leg::ringing(ring.leg, &flow, &ring.address, ring.from.clone());
     service.legs.insert(ring.leg, Arc::clone(&leg));
     let (invite, text) = invite(service, &flow, &registration, &ring);
     let (key, response) = flow.send(service, invite.clone());
@@ -40,7 +42,8 @@ pub(crate) async fn ring(service: &Arc<FrontEndService>, ring: Ring) -> Result<R
         // Who asked may have stopped waiting: the attempt has undone what it had to.
         let _nobody_waits: Result<(), _> = sender.send(outcome);
     });
-    outcome.await.unwrap_or(Err(FailureReason::Internal))
+    let answered = async { outcome.await.unwrap_or(Err(FailureReason::Internal)) };
+    trace::outcome(span, answered).await
 }
 
 /// The INVITE, and the first text if it is in it. A client that has the text already is not given it again.

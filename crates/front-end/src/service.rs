@@ -1,5 +1,6 @@
 //! The front end itself: what all its connections share, and its two faces, to the transport and to the other roles.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context, Waker};
@@ -9,8 +10,8 @@ use async_trait::async_trait;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use rpc::{
-    Binding, Deliver, EndpointAddress, EndpointId, Epoch, Error, FailureReason, ImMcuClient, LegId,
-    RegistrarClient, Ring, RingAnswer, Signal, Target, Unregister, Which,
+    Binding, Deliver, EndpointAddress, EndpointId, Epoch, Error, FailureReason, Freshness, HeldLeg,
+    ImMcuClient, LegHolder, LegId, RegistrarClient, Ring, RingAnswer, Signal, Target, Unregister, Which,
 };
 use sip_auth::digest::DigestCredentials;
 use sip_auth::nonce::{CheckedNonce, NonceKey, NonceScope, ReturnedOn};
@@ -19,8 +20,10 @@ use sip_auth::throttle::AddressThrottle;
 use sip_core::Received;
 use sip_transport::{CloseReason, Connection, Handler, RateLimit};
 use sip_types::{AddressOfRecord, Message, ParseError, Request, SipStr, Uri};
+use telemetry::trace;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use topology::Partition;
 
 use crate::config::FrontEndConfig;
 use crate::counters::{Counters, Refused};
@@ -127,14 +130,18 @@ impl FrontEnd {
 impl FrontEndService {
     /// Runs a task that this front end owns and waits for when it stops.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(task);
+        if trace::is_recorded() {
+            self.tasks.spawn(trace::carry(Box::pin(task)));
+        } else {
+            self.tasks.spawn(task);
+        }
     }
 
     /// Runs a task that ends early when the front end stops: a held-back answer to somebody who guesses passwords does not
     /// hold the stop up.
     pub(crate) fn spawn_until_stop(&self, task: impl Future<Output = ()> + Send + 'static) {
         let stopping = self.stopping.clone();
-        self.tasks.spawn(async move {
+        self.spawn(async move {
             tokio::select! {
                 () = task => {}
                 () = stopping.cancelled() => {}
@@ -145,13 +152,14 @@ impl FrontEndService {
     /// Runs a task whose first step is taken before this returns: owners of conversations keep messages in the order in
     /// which they were first asked, so what a connection received in order must be asked in order.
     pub(crate) fn spawn_in_order(&self, task: impl Future<Output = ()> + Send + 'static) {
+        // A first step is taken here, where the span is current anyway.
         let mut task = Box::pin(task);
         if task
             .as_mut()
             .poll(&mut Context::from_waker(Waker::noop()))
             .is_pending()
         {
-            self.tasks.spawn(task);
+            self.spawn(task);
         }
     }
 
@@ -181,20 +189,22 @@ impl FrontEndService {
     }
 
     /// Tells the owner that a leg is over.
-    pub(crate) fn leave(&self, leg: LegId) {
+    pub(crate) fn leave(&self, leg: &Leg) {
         let immcu = self.immcu.clone();
+        let (conversation, leg) = (leg.conversation(), leg.id);
         self.spawn_in_order(async move {
-            if let Err(error) = immcu.leave(leg).await {
+            if let Err(error) = immcu.leave(&conversation, leg).await {
                 tracing::warn!(%error, "the end of a leg was not passed on");
             }
         });
     }
 
     /// Tells the owner that the caller takes an invitation back.
-    pub(crate) fn cancel(&self, leg: LegId) {
+    pub(crate) fn cancel(&self, leg: &Leg) {
         let immcu = self.immcu.clone();
+        let (conversation, leg) = (leg.conversation(), leg.id);
         self.spawn_in_order(async move {
-            if let Err(error) = immcu.cancel(leg).await {
+            if let Err(error) = immcu.cancel(&conversation, leg).await {
                 tracing::warn!(%error, "a cancelled invitation was not passed on");
             }
         });
@@ -217,10 +227,14 @@ impl FrontEndService {
         else {
             return Ok(None);
         };
-        let location = self.registrar.lookup(user).await.map_err(|error| {
-            tracing::warn!(%error, "an endpoint address could not be looked up");
-            FailureReason::Overloaded
-        })?;
+        let location = self
+            .registrar
+            .lookup(user, Freshness::Cached)
+            .await
+            .map_err(|error| {
+                tracing::warn!(%error, "an endpoint address could not be looked up");
+                FailureReason::Overloaded
+            })?;
         let location = location.ok_or(FailureReason::NoSuchUser)?;
         let is_meant = |binding: &&Binding| {
             let gruu = binding
@@ -377,7 +391,7 @@ impl Handler for FrontEnd {
         for leg in session.0.handle_timeout(&self.0, now) {
             tracing::debug!(connection = %session.0.id(), "no ACK came: the session ends");
             self.0.undo(&leg);
-            self.0.leave(leg.id);
+            self.0.leave(&leg);
         }
     }
 
@@ -392,7 +406,7 @@ impl Handler for FrontEnd {
         tracing::debug!(connection = %flow.id(), ?reason, "connection closed");
         for leg in remains.legs {
             service.forget(&leg);
-            service.leave(leg.id);
+            service.leave(&leg);
         }
         for registration in remains.registrations {
             service.unregister(registration.aor, registration.endpoint, registration.epoch);
@@ -401,6 +415,28 @@ impl Handler for FrontEnd {
 }
 
 // === the other roles' side ===
+
+impl LegHolder for FrontEnd {
+    fn held_legs(&self, partitions: &HashSet<Partition>) -> Vec<HeldLeg> {
+        let own = &self.0.config.member;
+        let legs = self.0.legs.values().into_iter();
+        legs.filter(|leg| partitions.contains(&leg.conversation().partition()))
+            .filter_map(|leg| leg.held(own))
+            .collect()
+    }
+
+    fn stop_ringing_of(&self, partitions: &HashSet<Partition>) {
+        for leg in self.0.legs.values() {
+            if leg.is_ringing() && partitions.contains(&leg.conversation().partition()) {
+                self.0.undo(&leg);
+            }
+        }
+    }
+
+    fn partition_of(&self, leg: LegId) -> Option<Partition> {
+        self.0.legs.get(&leg).map(|leg| leg.conversation().partition())
+    }
+}
 
 #[async_trait]
 impl rpc::FrontEnd for FrontEnd {

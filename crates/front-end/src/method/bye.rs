@@ -14,7 +14,7 @@ pub(crate) fn handle(incoming: &Incoming, destination: Option<&Destination>) {
         Ok(leg) => {
             incoming.answer(StatusCode::OK);
             incoming.service.forget(&leg);
-            incoming.service.leave(leg.id);
+            incoming.service.leave(&leg);
         }
         Err(status) => incoming.answer(status),
     }
@@ -28,6 +28,6 @@ fn without_tag(incoming: &Incoming) {
         return;
     };
     if let Some(leg) = incoming.flow.pending_invite(&call_id, from.tag()) {
-        incoming.service.cancel(leg);
+        incoming.service.cancel(&leg);
     }
 }

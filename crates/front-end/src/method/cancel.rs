@@ -19,6 +19,6 @@ pub(crate) fn handle(
     let response = cancel.reply(StatusCode::OK).to_tag(&service.ids.tag()).build();
     flow.respond(service, key, response);
     if let Some(leg) = flow.invite_leg(invite) {
-        service.cancel(leg);
+        service.cancel(&leg);
     }
 }

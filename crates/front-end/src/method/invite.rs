@@ -69,7 +69,8 @@ fn initial(incoming: Incoming, callee: AddressOfRecord) {
         Err(status) => return incoming.answer(status),
     };
     let id = incoming.service.ids.leg();
-    let leg = Leg::answering(id, &incoming.flow, callee.clone(), &incoming.request);
+    let caller = (incoming.who.aor.clone(), incoming.flow.endpoint());
+    let leg = Leg::answering(id, &incoming.flow, caller, callee.clone(), &incoming.request);
     incoming.service.legs.insert(id, Arc::clone(&leg));
     incoming.flow.add_invite(incoming.key.clone(), Arc::clone(&leg));
     let mut open = Open {
@@ -147,7 +148,7 @@ fn establish(incoming: &Incoming, leg: &Arc<Leg>, response: Response) {
         // The connection died while the owner decided.
         _ => {
             incoming.service.forget(leg);
-            incoming.service.leave(leg.id);
+            incoming.service.leave(leg);
             incoming.answer_failure(FailureReason::Cancelled);
         }
     }

@@ -14,9 +14,11 @@ use std::time::Instant;
 use rpc::{Error, FailureReason};
 use sip_core::ServerKey;
 use sip_types::{HeaderName, Method, Request, Response, ResponseBuilder, StatusCode};
+use telemetry::trace::Span;
 
 use crate::flow::{Flow, SignedIn};
 use crate::service::FrontEndService;
+use crate::trace;
 
 /// A request of a signed-in client, with everything its method needs.
 pub(crate) struct Incoming {
@@ -28,6 +30,8 @@ pub(crate) struct Incoming {
     pub(crate) received: Instant,
     /// Whose connection this is.
     pub(crate) who: Arc<SignedIn>,
+    /// What is recorded of it.
+    pub(crate) span: Span,
 }
 
 impl Incoming {
@@ -41,6 +45,7 @@ impl Incoming {
         if response.status().is_final() {
             let counters = &self.service.counters;
             counters.answered(self.request.method(), self.received.elapsed());
+            trace::answered(&self.span, response.status());
         }
         self.flow.respond(&self.service, &self.key, response);
     }

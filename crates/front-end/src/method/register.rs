@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rpc::{Binding, ClientFamily, EndpointId, Epoch, Register, RegisterError, Registered, Unregister, Which};
+use rpc::{
+    Binding, ClientFamily, EndpointId, Epoch, Freshness, Register, RegisterError, Registered, Unregister,
+    Which,
+};
 use sip_types::header::typed::Contact;
 use sip_types::{HeaderName, NameAddr, Request, ResponseBuilder, StatusCode};
 
@@ -82,7 +85,11 @@ fn header_expires(request: &Request) -> Option<u32> {
 }
 
 async fn fetch(incoming: &Incoming) -> Result<Vec<Binding>, RegisterError> {
-    let location = incoming.service.registrar.lookup(&incoming.who.aor).await?;
+    let location = incoming
+        .service
+        .registrar
+        .lookup(&incoming.who.aor, Freshness::Newest)
+        .await?;
     Ok(location
         .map(|location| location.bindings.to_vec())
         .unwrap_or_default())
@@ -180,7 +187,11 @@ async fn bind(
 
 /// Whether a binding just made still stands.
 async fn is_bound(incoming: &Incoming, endpoint: &EndpointId, epoch: Epoch) -> Result<bool, RegisterError> {
-    let location = incoming.service.registrar.lookup(&incoming.who.aor).await?;
+    let location = incoming
+        .service
+        .registrar
+        .lookup(&incoming.who.aor, Freshness::Newest)
+        .await?;
     Ok(location.is_some_and(|location| {
         let mut addresses = location.bindings.iter().map(|binding| &binding.address);
         addresses.any(|address| address.endpoint == *endpoint && address.epoch == epoch)

@@ -12,6 +12,7 @@ use sip_auth::nonce::{CheckedNonce, ConnectionClass, NonceFault, NonceScope, Ret
 use sip_auth::signature;
 use sip_core::ServerKey;
 use sip_types::{AddressOfRecord, HeaderName, Request, SipStr, StatusCode};
+use telemetry::trace::Span;
 
 use self::ntlm::{NTLM_REALM, NtlmProof};
 pub(crate) use self::ntlm::{PendingNtlm, challenge_unsigned};
@@ -19,7 +20,7 @@ use crate::counters::Refused;
 use crate::flow::{Flow, SignedIn};
 use crate::method::Incoming;
 use crate::service::{FrontEndService, sip_date, unix_now};
-use crate::{client, dispatch, identity};
+use crate::{client, dispatch, identity, trace};
 
 /// A request that is being authenticated.
 struct Attempt {
@@ -194,19 +195,27 @@ impl Attempt {
             proof,
             peer: self.flow.peer(),
         };
+        let span = trace::sign_in(&self.flow, &self.request);
+        let current = span.enter();
         service.spawn_until_stop(async move {
             match self.service.registrar.authenticate(request).await {
-                Ok(Ok(identity)) => self.accept(identity, scheme).await,
-                Ok(Err(refusal)) => self.refuse(&refusal).await,
+                Ok(Ok(identity)) => self.accept(identity, scheme, span).await,
+                Ok(Err(refusal)) => {
+                    span.fail("refused");
+                    drop(span);
+                    self.refuse(&refusal).await;
+                }
                 Err(error) => {
+                    span.fail("registrar");
                     tracing::warn!(%error, "the registrar cannot authenticate");
                     self.overloaded();
                 }
             }
         });
+        drop(current);
     }
 
-    async fn accept(self, identity: Identity, scheme: Scheme) {
+    async fn accept(self, identity: Identity, scheme: Scheme, span: Span) {
         if self.flow.is_gone() {
             return;
         }
@@ -238,6 +247,7 @@ impl Attempt {
             request: self.request,
             received: self.received,
             who,
+            span,
         });
     }
 

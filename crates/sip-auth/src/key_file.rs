@@ -39,6 +39,8 @@ pub enum Purpose {
     Nonce,
     /// Sealing of the private key of the pool's internal certificate authority.
     InternalCa,
+    /// The private key itself of the authority that signs the certificates of members.
+    MemberAuthority,
 }
 
 impl Purpose {
@@ -49,6 +51,7 @@ impl Purpose {
             Self::Credentials => "credentials",
             Self::Nonce => "nonce",
             Self::InternalCa => "internal-ca",
+            Self::MemberAuthority => "member-authority",
         }
     }
 }
@@ -113,6 +116,7 @@ struct Generation {
     credentials: Zeroizing<[u8; 32]>,
     nonce: Zeroizing<[u8; 32]>,
     internal_ca: Zeroizing<[u8; 32]>,
+    member_authority: Zeroizing<[u8; 32]>,
 }
 
 impl KeyFile {
@@ -199,6 +203,13 @@ impl KeyFile {
             .ok_or(KeyFileError::Derivation)
     }
 
+    /// The seeds of the authority that signs the certificates of members, newest generation first. Every member of a pool
+    /// makes the same authority from them, so they are as secret as this file.
+    pub fn member_authority_seeds(&self) -> impl Iterator<Item = &[u8; 32]> {
+        let all = std::iter::once(&self.current).chain(&self.older);
+        all.map(|generation| generation.key(Purpose::MemberAuthority))
+    }
+
     /// The nonce key: the newest generation issues, the one before it is accepted too.
     #[must_use]
     pub fn nonce_key(&self) -> NonceKey {
@@ -233,6 +244,7 @@ impl Generation {
             credentials: key(Purpose::Credentials)?,
             nonce: key(Purpose::Nonce)?,
             internal_ca: key(Purpose::InternalCa)?,
+            member_authority: key(Purpose::MemberAuthority)?,
         })
     }
 
@@ -241,6 +253,7 @@ impl Generation {
             Purpose::Credentials => &self.credentials,
             Purpose::Nonce => &self.nonce,
             Purpose::InternalCa => &self.internal_ca,
+            Purpose::MemberAuthority => &self.member_authority,
         }
     }
 }
@@ -376,6 +389,20 @@ mod tests {
             hex::encode(generation.key(Purpose::InternalCa)),
             "915b96f0dac090e5ba7f49ff50061e9d4ee18683a9dc651238d36c3632afb383"
         );
+        assert_eq!(
+            hex::encode(generation.key(Purpose::MemberAuthority)),
+            "a8365e836045fe8538714b3caf6cfcf7081852048dcca879a73b512b0b30e75c"
+        );
+    }
+
+    #[test]
+    fn members_are_given_the_seeds_of_all_generations_the_newest_first() {
+        let first = KeyFile::parse(&KeyFile::generate(&[1; 32])).unwrap();
+        let second = KeyFile::parse(&first.rotated(&[2; 32]).unwrap()).unwrap();
+        let seeds: Vec<_> = second.member_authority_seeds().collect();
+        assert_eq!(seeds.len(), 2);
+        assert_eq!(Some(seeds[1]), first.member_authority_seeds().next());
+        assert_ne!(seeds[0], seeds[1]);
     }
 
     #[test]

@@ -1,0 +1,196 @@
+//! One direction of an exchange: numbers its items, sends them in batches, and remembers which wait for an answer.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::Stream;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use super::counters::Counters;
+
+/// Items that may wait to be sent. What does not fit is refused at once: its sender may be asked again later.
+const QUEUE: usize = 8_192;
+
+/// Items of one batch: enough that one write carries what one wake-up produced, few enough that the first does not wait.
+const BATCH: usize = 64;
+
+struct State<W> {
+    /// Number of the last item.
+    last: u64,
+    /// Who waits for the answer to which item; `None` once the stream has ended.
+    waiting: Option<std::collections::HashMap<u64, W>>,
+}
+
+/// The sending half of a stream.
+pub(super) struct Sending<I, W> {
+    queue: mpsc::Sender<I>,
+    /// Held while an item is numbered and queued, so that numbers leave in order.
+    state: Mutex<State<W>>,
+}
+
+/// Why an item was not sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum NotSent {
+    /// Too much waits already.
+    Full,
+    /// The stream has ended.
+    Ended,
+}
+
+impl<I, W> Sending<I, W> {
+    /// A direction and the batches that come out of it.
+    pub(super) fn new(counters: Arc<Counters>) -> (Arc<Self>, Batches<I>) {
+        let (queue, receiver) = mpsc::channel(QUEUE);
+        let state = State {
+            last: 0,
+            waiting: Some(std::collections::HashMap::new()),
+        };
+        let sending = Sending {
+            queue,
+            state: Mutex::new(state),
+        };
+        (Arc::new(sending), Batches { receiver, counters })
+    }
+
+    /// Sends a request; `waiter` is kept until [`Sending::answered`] or [`Sending::end`]. It is given back if it was not sent.
+    pub(super) fn request(&self, waiter: W, make: impl FnOnce(u64) -> I) -> Result<u64, (NotSent, W)> {
+        let mut state = self.state.lock();
+        let number = state.last + 1;
+        let Some(waiting) = &mut state.waiting else {
+            return Err((NotSent::Ended, waiter));
+        };
+        match self.queue.try_reserve() {
+            Ok(place) => {
+                place.send(make(number));
+                waiting.insert(number, waiter);
+                state.last = number;
+                Ok(number)
+            }
+            Err(mpsc::error::TrySendError::Full(())) => Err((NotSent::Full, waiter)),
+            Err(mpsc::error::TrySendError::Closed(())) => Err((NotSent::Ended, waiter)),
+        }
+    }
+
+    /// Sends something nobody answers: waits for room, because an answer must not be lost.
+    pub(super) async fn tell(&self, make: impl FnOnce(u64) -> I) -> Result<(), NotSent> {
+        let place = self.queue.reserve().await.map_err(|_| NotSent::Ended)?;
+        let mut state = self.state.lock();
+        state.last += 1;
+        place.send(make(state.last));
+        Ok(())
+    }
+
+    /// Sends something nobody answers and nobody misses, if there is room.
+    pub(super) fn try_tell(&self, make: impl FnOnce(u64) -> I) -> Result<(), NotSent> {
+        let mut state = self.state.lock();
+        match self.queue.try_reserve() {
+            Ok(place) => {
+                state.last += 1;
+                place.send(make(state.last));
+                Ok(())
+            }
+            Err(mpsc::error::TrySendError::Full(())) => Err(NotSent::Full),
+            Err(mpsc::error::TrySendError::Closed(())) => Err(NotSent::Ended),
+        }
+    }
+
+    /// Who waits for the answer to this item; it waits no more.
+    pub(super) fn answered(&self, number: u64) -> Option<W> {
+        self.state.lock().waiting.as_mut()?.remove(&number)
+    }
+
+    /// Looks at who waits for the answer to this item.
+    pub(super) fn with_waiter<T>(&self, number: u64, look: impl FnOnce(&W) -> T) -> Option<T> {
+        self.state.lock().waiting.as_ref()?.get(&number).map(look)
+    }
+
+    /// The stream has ended: nothing is sent any more. Whoever waits is returned, in the order of their items.
+    pub(super) fn end(&self) -> Vec<W> {
+        let waiting = self.state.lock().waiting.take();
+        let mut waiting: Vec<_> = waiting.into_iter().flatten().collect();
+        waiting.sort_by_key(|(number, _)| *number);
+        waiting.into_iter().map(|(_, waiter)| waiter).collect()
+    }
+}
+
+/// What is to be sent, in batches: whatever has been queued when the stream is asked for more, 64 items at most.
+pub(super) struct Batches<I> {
+    receiver: mpsc::Receiver<I>,
+    counters: Arc<Counters>,
+}
+
+impl<I> Stream for Batches<I> {
+    type Item = Vec<I>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Vec<I>>> {
+        let mut batch = Vec::new();
+        match self.receiver.poll_recv_many(context, &mut batch, BATCH) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(0) => Poll::Ready(None),
+            Poll::Ready(items) => {
+                self.counters.batch(items);
+                Poll::Ready(Some(batch))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt;
+
+    use super::*;
+
+    fn pair() -> (Arc<Sending<u64, &'static str>>, Batches<u64>) {
+        Sending::new(Arc::new(Counters::default()))
+    }
+
+    #[tokio::test]
+    async fn what_was_queued_together_leaves_together_in_order() {
+        let (sending, mut batches) = pair();
+        for _ in 0..70 {
+            sending.request("r", |number| number).unwrap();
+        }
+        sending.tell(|number| number).await.unwrap();
+        assert_eq!(batches.next().await.unwrap(), (1..=64).collect::<Vec<_>>());
+        assert_eq!(batches.next().await.unwrap(), (65..=71).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn an_answer_finds_its_request_once() {
+        let (sending, _batches) = pair();
+        let number = sending.request("mine", |number| number).unwrap();
+        assert_eq!(sending.with_waiter(number, |waiter| *waiter), Some("mine"));
+        assert_eq!(sending.answered(number), Some("mine"));
+        assert_eq!(sending.answered(number), None);
+    }
+
+    #[tokio::test]
+    async fn when_the_stream_ends_those_who_wait_come_back_in_order() {
+        let (sending, batches) = pair();
+        sending.request("first", |number| number).unwrap();
+        sending.request("second", |number| number).unwrap();
+        assert_eq!(sending.end(), ["first", "second"]);
+        assert_eq!(
+            sending.request("late", |number| number),
+            Err((NotSent::Ended, "late"))
+        );
+        drop(batches);
+        assert_eq!(sending.tell(|number| number).await, Err(NotSent::Ended));
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_at_once() {
+        let (sending, _batches) = pair();
+        for _ in 0..QUEUE {
+            sending.request("r", |number| number).unwrap();
+        }
+        assert_eq!(
+            sending.request("one too many", |number| number),
+            Err((NotSent::Full, "one too many"))
+        );
+        assert_eq!(sending.try_tell(|number| number), Err(NotSent::Full));
+    }
+}

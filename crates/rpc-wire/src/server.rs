@@ -1,0 +1,17 @@
+//! The role traits as gRPC services: what arrives is decoded, given to the role, and its answer is encoded.
+
+mod directory;
+mod registrar;
+
+pub(crate) use directory::DirectoryService;
+pub(crate) use registrar::RegistrarService;
+
+use tonic::Status;
+
+use crate::codec::Malformed;
+use crate::codec::error::status;
+
+/// The status of a call whose request is malformed.
+fn malformed(malformed: Malformed) -> Status {
+    status(&malformed.into())
+}

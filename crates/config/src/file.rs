@@ -117,7 +117,8 @@ fn raw(value: &Value) -> Option<Raw> {
             let words: Option<Vec<String>> = array.iter().map(|v| v.as_str().map(str::to_owned)).collect();
             Raw::List(words?)
         }
-        Value::Float(_) | Value::Datetime(_) | Value::InlineTable(_) => return None,
+        Value::Float(value) => Raw::Decimal(*value.value()),
+        Value::Datetime(_) | Value::InlineTable(_) => return None,
     })
 }
 

@@ -9,6 +9,7 @@ use crate::file;
 use crate::problem::{Problem, Problems};
 use crate::raw::{Entry, Origin, Raw};
 use crate::reader::Reader;
+use crate::secret_file;
 use crate::sections::Config;
 
 /// Where data goes unless `--data-dir` says otherwise.
@@ -103,9 +104,12 @@ impl Layers {
     ///
     /// # Errors
     /// Every problem found, in one value.
-    pub fn load_with_origins(self) -> Result<(Config, Vec<Setting>), Problems> {
+    pub fn load_with_origins(mut self) -> Result<(Config, Vec<Setting>), Problems> {
+        let known = Config::keys();
         let mut merged = BTreeMap::new();
-        for layer in [self.command, self.file, self.variables, self.flags] {
+        for mut layer in [self.command, self.file, self.variables, self.flags] {
+            // Within a layer: a variable overrides what the file has, in either form.
+            secret_file::resolve(&mut layer, &known, &mut self.problems);
             merged.extend(layer);
         }
         let mut reader = Reader::new(merged, self.problems);

@@ -2,7 +2,8 @@
 //!
 //! Four layers, later wins: built-in defaults, the file, environment variables `PORTICO_<SECTION>__<KEY>`, command-line
 //! flags. [`Layers`] collects them, [`Layers::load`] turns them into a [`Config`] or into [`Problems`]: every problem at
-//! once, each with the file and line, the variable or the flag it comes from. An unknown key is a problem.
+//! once, each with the file and line, the variable or the flag it comes from. An unknown key is a problem. `<key>_file` takes
+//! a key's value from a file.
 //!
 //! What this crate is not: it opens no socket, reads no certificate and creates no file. Nothing below it reads the
 //! environment, and it reads it only when [`Layers::environment`] is given its variables.
@@ -17,6 +18,7 @@ mod net;
 mod problem;
 mod raw;
 mod reader;
+mod secret_file;
 mod sections;
 mod suggest;
 mod value;
@@ -27,8 +29,10 @@ pub use net::{Host, HostPort, IpNet};
 pub use problem::{Problem, Problems};
 pub use raw::Origin;
 pub use sections::{
-    Auth, Config, Database, Limits, Ops, Pool, ProxyProtocol, Secrets, Sip, StateStore, Store, Telemetry, Tls,
+    Auth, Config, Database, DatabaseUrl, Limits, Ops, Pool, ProxyProtocol, Rpc, Secrets, Sip, StateStore,
+    StateUrl, Store, Telemetry, Tls,
 };
+pub use value::parse_duration;
 
 #[cfg(test)]
 mod tests;

@@ -39,6 +39,8 @@ pub(crate) enum Raw {
     /// See [`Raw::Bool`].
     Integer(i64),
     /// See [`Raw::Bool`].
+    Decimal(f64),
+    /// See [`Raw::Bool`].
     Text(String),
     /// See [`Raw::Bool`].
     List(Vec<String>),
@@ -52,6 +54,7 @@ impl Raw {
         match self {
             Raw::Bool(value) => format!("{value}"),
             Raw::Integer(value) => format!("{value}"),
+            Raw::Decimal(value) => format!("{value}"),
             Raw::Text(value) | Raw::Untyped(value) => format!("\"{}\"", without_password(value)),
             Raw::List(words) => {
                 let words: Vec<String> = words
@@ -64,15 +67,21 @@ impl Raw {
     }
 }
 
-/// A URL with its user part masked: error messages end in logs and tickets.
+/// A URL with its user part and its parameters masked: error messages end in logs and tickets.
 fn without_password(text: &str) -> String {
-    match text
-        .split_once("://")
-        .and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1)))
-    {
-        Some((scheme, host)) => format!("{scheme}://***@{host}"),
-        None => text.to_owned(),
-    }
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return text.to_owned();
+    };
+    // Anything before the last @ may be a part of a password.
+    let (user, rest) = match rest.rsplit_once('@') {
+        Some((_, host)) => ("***@", host),
+        None => ("", rest),
+    };
+    let (place, parameters) = match rest.split_once('?') {
+        Some((place, _)) => (place, "?***"),
+        None => (rest, ""),
+    };
+    format!("{scheme}://{user}{place}{parameters}")
 }
 
 /// A value and where it comes from.

@@ -225,17 +225,59 @@ fn names_of_a_server_behind_a_balancer_are_read_and_their_slips_told() {
 }
 
 #[test]
-fn a_store_this_version_does_not_have_is_refused_without_showing_its_password() {
+fn a_store_there_is_none_of_is_refused_without_showing_its_password() {
     let problems = problems_of(
-        "[store]\nstate = \"redis://:hunter2@cache:6379\"\ndatabase = \"postgres://portico:hunter2@db/portico\"\n",
+        "[store]\nstate = \"memcached://:hunter2@cache:6379\"\ndatabase = \"mysql://portico:hunter2@db/portico?x=hunter2\"\n",
     );
     assert_eq!(
         problems,
         [
-            "FILE:2: store.state: \"redis://***@cache:6379\" is not available: this version keeps its state in memory \
-             (\"memory\")",
-            "FILE:3: store.database: \"postgres://***@db/portico\" is not available: this version keeps its data in \
-             SQLite (\"sqlite:<path>\")",
+            "FILE:2: store.state: \"memcached://***@cache:6379\" is not \"memory\", \"redis://host:port\", \
+             \"redis+sentinel://host:port,host:port/name\" or \"redis+cluster://host:port,host:port\"",
+            "FILE:3: store.database: \"mysql://***@db/portico?***\" is not \"sqlite:<path>\" or \
+             \"postgres://user:password@host/name\"",
+        ]
+    );
+}
+
+#[test]
+fn a_pool_needs_a_shared_database_and_shows_no_password() {
+    let problems = problems_of("[store]\nstate = \"redis://:hunter2@cache:6379\"\n");
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].contains("set a postgres URL"), "{problems:?}");
+    let text =
+        "[store]\nstate = \"redis://portico:hunter2@cache:6379/1\"\ndatabase = \"postgres://p@db/portico\"\n";
+    let (_guard, path) = file(text);
+    let (config, settings) = Layers::new("data").file(&path).load_with_origins().unwrap();
+    let StateStore::Redis(url) = &config.store.state else {
+        panic!("{:?}", config.store.state);
+    };
+    assert_eq!(url.with_password(), "redis://portico:hunter2@cache:6379/1");
+    assert_eq!(url.to_string(), "redis://portico:***@cache:6379/1");
+    assert!(!format!("{settings:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_collector_is_a_url_and_a_ratio_is_between_nothing_and_all() {
+    let telemetry = |text: &str| {
+        let (_guard, path) = file(text);
+        Layers::new("data").file(&path).load().unwrap().telemetry
+    };
+    let set = telemetry("[telemetry]\notlp_endpoint = \"http://127.0.0.1:4317\"\nsample_ratio = 0.25\n");
+    assert_eq!(set.otlp_endpoint.as_deref(), Some("http://127.0.0.1:4317"));
+    assert_eq!(set.sample_ratio, Some(0.25));
+    assert_eq!(
+        telemetry("[telemetry]\nsample_ratio = 1\n").sample_ratio,
+        Some(1.0)
+    );
+    let unset = telemetry("");
+    assert_eq!((unset.otlp_endpoint, unset.sample_ratio), (None, None));
+    assert_eq!(
+        problems_of("[telemetry]\notlp_endpoint = \"collector:4317\"\nsample_ratio = 1.5\n"),
+        [
+            "FILE:2: telemetry.otlp_endpoint: \"collector:4317\" is not a URL such as \"http://127.0.0.1:4317\" or \
+             \"https://collector.example.com:4317\"",
+            "FILE:3: telemetry.sample_ratio: 1.5 is not a number from 0 to 1 such as 0.05",
         ]
     );
 }
@@ -277,6 +319,56 @@ fn a_file_that_is_not_there_is_refused_by_its_name() {
             .starts_with("--config: cannot read no/such/file.toml: "),
         "{problems}"
     );
+}
+
+#[test]
+fn a_key_can_be_read_from_a_file_in_a_file_and_in_the_environment() {
+    let (_guard, secret) = file("pool.example.test\n");
+    let secret = secret.to_str().unwrap();
+    let (_other, path) = file(&format!("[pool]\nfqdn_file = \"{secret}\"\n"));
+    let config = Layers::new("data").file(&path).load().unwrap();
+    assert_eq!(config.pool.fqdn, "pool.example.test");
+
+    let layers = Layers::new("data").environment(variables(&[("PORTICO_POOL__FQDN_FILE", secret)]));
+    let (config, settings) = layers.load_with_origins().unwrap();
+    assert_eq!(config.pool.fqdn, "pool.example.test");
+    let fqdn = settings
+        .iter()
+        .find(|setting| setting.key == "pool.fqdn")
+        .unwrap();
+    assert_eq!(fqdn.origin.to_string(), "PORTICO_POOL__FQDN_FILE");
+    // A key whose own name ends so is what it was.
+    let layers = Layers::new("data").environment(variables(&[("PORTICO_SECRETS__KEY_FILE", secret)]));
+    assert_eq!(layers.load().unwrap().secrets.key_file, PathBuf::from(secret));
+}
+
+#[test]
+fn a_stronger_layer_wins_in_either_form_and_both_in_one_layer_are_refused() {
+    let (_guard, secret) = file("from-the-file.test");
+    let secret = secret.to_str().unwrap();
+    let (_other, path) = file(&format!("[pool]\nfqdn_file = \"{secret}\"\n"));
+    let plain = ("PORTICO_POOL__FQDN", "plain.test");
+    let layers = Layers::new("data").file(&path).environment(variables(&[plain]));
+    assert_eq!(layers.load().unwrap().pool.fqdn, "plain.test");
+
+    let both = variables(&[plain, ("PORTICO_POOL__FQDN_FILE", secret)]);
+    let problems = Layers::new("data").environment(both).load().unwrap_err();
+    let problems = problems.to_string();
+    assert!(
+        problems.contains("PORTICO_POOL__FQDN_FILE: pool.fqdn is set as well"),
+        "{problems}"
+    );
+}
+
+#[test]
+fn a_file_of_a_key_that_cannot_be_read_is_refused_by_its_name() {
+    let problems = problems_of("[pool]\nfqdn_file = \"no/such/file\"\n");
+    assert!(
+        problems[0].starts_with("FILE:2: pool.fqdn_file: cannot read no/such/file: "),
+        "{problems:?}"
+    );
+    let problems = problems_of("[pool]\nfqdnn_file = \"no/such/file\"\n");
+    assert!(problems[0].contains("no such key"), "{problems:?}");
 }
 
 #[test]
@@ -348,4 +440,59 @@ fn the_page_about_the_configuration_has_every_key_and_its_default() {
         settings.len(),
         "docs/configuration.md has rows of keys that are not there"
     );
+}
+
+#[test]
+fn a_postgres_url_is_kept_whole_and_shown_without_its_password() {
+    let url = "postgres://al:s3c@ret@db.example.test:6432/pool?sslmode=require";
+    let (_guard, path) = file(&format!("[store]\ndatabase = \"{url}\"\n"));
+    let (config, settings) = Layers::new("data").file(&path).load_with_origins().unwrap();
+    let Database::Postgres(kept) = &config.store.database else {
+        panic!("{:?}", config.store.database);
+    };
+    assert_eq!(kept.with_password(), url);
+    let shown = settings
+        .iter()
+        .find(|setting| setting.key == "store.database")
+        .unwrap();
+    assert_eq!(
+        shown.value,
+        "\"postgres://al:***@db.example.test:6432/pool?sslmode=require\""
+    );
+    assert!(!format!("{config:?} {settings:?}").contains("s3c"));
+}
+
+#[test]
+fn the_url_of_the_database_may_be_in_a_file_of_its_own() {
+    let (_secret, secret_path) = file("postgres://al:s3cret@db/pool\n");
+    let secret_path = secret_path.display().to_string();
+    let pairs = [("PORTICO_STORE__DATABASE_FILE", secret_path.as_str())];
+    let layers = Layers::new("data").environment(variables(&pairs));
+    let (config, settings) = layers.load_with_origins().unwrap();
+    let Database::Postgres(url) = &config.store.database else {
+        panic!("{:?}", config.store.database);
+    };
+    assert_eq!(url.with_password(), "postgres://al:s3cret@db/pool");
+    assert!(!format!("{settings:?}").contains("s3cret"));
+
+    let missing = variables(&[("PORTICO_STORE__DATABASE_FILE", "no/such/file")]);
+    let missing = Layers::new("data").environment(missing).load().unwrap_err();
+    assert!(missing.to_string().contains("no/such/file"), "{missing}");
+}
+
+#[test]
+fn a_url_that_can_not_be_meant_is_refused_without_its_password() {
+    for url in [
+        "mysql://al:s3cret@db/pool",
+        "postgres://",
+        "postgres://al@db/pool?password=s3cret",
+    ] {
+        let problems = problems_of(&format!("[store]\ndatabase = \"{url}\"\n"));
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(
+            problems[0].contains("postgres://user:password@host"),
+            "{problems:?}"
+        );
+        assert!(!problems[0].contains("s3cret"), "{problems:?}");
+    }
 }

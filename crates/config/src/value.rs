@@ -169,23 +169,35 @@ impl Value for Vec<IpNet> {
     }
 }
 
-/// `"500ms"`, `"30s"`, `"5m"`, `"1h"`.
+fn duration_wanted() -> String {
+    "a duration such as \"30s\", with ms, s, m or h".to_owned()
+}
+
+/// Reads `500ms`, `30s`, `5m` or `1h`, as keys and flags write it.
+///
+/// # Errors
+/// What it should look like, to complete the sentence "... is not".
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .ok_or_else(duration_wanted)?;
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| duration_wanted())?;
+    let seconds = |factor: u64| number.checked_mul(factor).map(Duration::from_secs);
+    match unit {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => seconds(1),
+        "m" => seconds(60),
+        "h" => seconds(3600),
+        _ => None,
+    }
+    .ok_or_else(duration_wanted)
+}
+
 impl Value for Duration {
     fn from_raw(raw: &Raw) -> Result<Self, String> {
-        let wanted = || "a duration such as \"30s\", with ms, s, m or h".to_owned();
-        let text = text_of(raw).ok_or_else(wanted)?;
-        let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wanted)?;
-        let (number, unit) = text.split_at(digits);
-        let number: u64 = number.parse().map_err(|_| wanted())?;
-        let seconds = |factor: u64| number.checked_mul(factor).map(Duration::from_secs);
-        match unit {
-            "ms" => Some(Duration::from_millis(number)),
-            "s" => seconds(1),
-            "m" => seconds(60),
-            "h" => seconds(3600),
-            _ => None,
-        }
-        .ok_or_else(wanted)
+        let text = text_of(raw).ok_or_else(duration_wanted)?;
+        parse_duration(text)
     }
 
     fn show(&self) -> String {

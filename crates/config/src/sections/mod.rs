@@ -1,9 +1,11 @@
 //! The typed configuration: one file per section.
 
 mod auth;
+mod database;
 mod limits;
 mod ops;
 mod pool;
+mod rpc;
 mod secrets;
 mod sip;
 mod store;
@@ -14,12 +16,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use auth::Auth;
+pub use database::{Database, DatabaseUrl};
 pub use limits::Limits;
 pub use ops::Ops;
 pub use pool::Pool;
+pub use rpc::Rpc;
 pub use secrets::Secrets;
 pub use sip::{ProxyProtocol, Sip};
-pub use store::{Database, StateStore, Store};
+pub use store::{StateStore, StateUrl, Store};
 pub use telemetry::Telemetry;
 pub use tls::Tls;
 
@@ -38,6 +42,8 @@ pub struct Config {
     pub tls: Tls,
     /// `[store]`: where state and data are kept.
     pub store: Store,
+    /// `[rpc]`: how the members of a pool reach each other.
+    pub rpc: Rpc,
     /// `[auth]`: what clients may prove themselves with.
     pub auth: Auth,
     /// `[secrets]`: the pool's keys.
@@ -73,6 +79,7 @@ impl Config {
             sip: Sip::read(reader),
             tls: Tls::read(reader),
             store: Store::read(reader, &data_dir),
+            rpc: Rpc::read(reader),
             auth: Auth::read(reader),
             secrets: Secrets::read(reader, &data_dir),
             ops: Ops::read(reader),

@@ -1,7 +1,9 @@
 //! `[store]`: where state and data are kept.
 
-use std::path::{Path, PathBuf};
+use std::fmt;
+use std::path::Path;
 
+use super::database::{Database, masked};
 use crate::raw::Raw;
 use crate::reader::Reader;
 use crate::value::{Value, quoted, text_of};
@@ -9,73 +11,91 @@ use crate::value::{Value, quoted, text_of};
 /// Where state and data are kept.
 #[derive(Clone, Debug)]
 pub struct Store {
-    /// `store.state` (`memory`): bindings and other soft state.
+    /// `store.state` (`memory`): bindings and other soft state. A Redis URL makes this process a member of a pool.
     pub state: StateStore,
     /// `store.database` (`sqlite:<data-dir>/portico.db`): accounts, credentials and policies.
     pub database: Database,
 }
 
 /// Where soft state is kept.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum StateStore {
     /// In this process.
     #[default]
     Memory,
+    /// In a Redis that the members of a pool share.
+    Redis(StateUrl),
 }
 
-/// Where durable data is kept.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Database {
-    /// A SQLite file.
-    Sqlite(PathBuf),
+/// The URL of a Redis. `Debug` and `Display` are without its password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StateUrl(String);
+
+const SCHEMES: [&str; 6] = [
+    "redis://",
+    "rediss://",
+    "redis+sentinel://",
+    "rediss+sentinel://",
+    "redis+cluster://",
+    "rediss+cluster://",
+];
+
+impl StateUrl {
+    /// The URL as it was written. Only for whoever connects.
+    pub fn with_password(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for StateUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&masked(&self.0))
+    }
+}
+
+impl fmt::Debug for StateUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl Store {
     pub(crate) fn read(reader: &mut Reader, data_dir: &Path) -> Self {
-        Store {
+        let store = Store {
             state: reader.get("store.state", StateStore::Memory),
-            database: reader.get("store.database", Database::Sqlite(data_dir.join("portico.db"))),
+            database: Database::read(reader, data_dir),
+        };
+        if let (StateStore::Redis(_), Database::Sqlite(_)) = (&store.state, &store.database) {
+            reader.problem(
+                "store.database",
+                "members of a pool share their accounts: set a postgres URL beside the redis URL of store.state",
+            );
         }
+        store
     }
 }
 
 impl Value for StateStore {
     fn from_raw(raw: &Raw) -> Result<Self, String> {
+        let is_url = |text: &str| {
+            let rest = SCHEMES.iter().find_map(|scheme| text.strip_prefix(scheme));
+            rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace))
+        };
         match text_of(raw) {
             Some("memory") => Ok(StateStore::Memory),
-            Some(url) if url.starts_with("redis") => {
-                Err("available: this version keeps its state in memory (\"memory\")".to_owned())
-            }
-            _ => Err("\"memory\"".to_owned()),
+            Some(url) if is_url(url) => Ok(StateStore::Redis(StateUrl(url.to_owned()))),
+            _ => Err(
+                "\"memory\", \"redis://host:port\", \"redis+sentinel://host:port,host:port/name\" or \
+                      \"redis+cluster://host:port,host:port\""
+                    .to_owned(),
+            ),
         }
     }
 
     fn show(&self) -> String {
         match self {
             StateStore::Memory => quoted("memory"),
-        }
-    }
-}
-
-impl Value for Database {
-    fn from_raw(raw: &Raw) -> Result<Self, String> {
-        let text = text_of(raw).unwrap_or_default();
-        // sqlite://path is how URL-minded tools write it.
-        let path = text
-            .strip_prefix("sqlite:")
-            .map(|rest| rest.strip_prefix("//").unwrap_or(rest));
-        match path {
-            Some(path) if !path.is_empty() => Ok(Database::Sqlite(PathBuf::from(path))),
-            _ if text.starts_with("postgres") => {
-                Err("available: this version keeps its data in SQLite (\"sqlite:<path>\")".to_owned())
-            }
-            _ => Err("\"sqlite:<path>\"".to_owned()),
-        }
-    }
-
-    fn show(&self) -> String {
-        match self {
-            Database::Sqlite(path) => quoted(&format!("sqlite:{}", path.display())),
+            StateStore::Redis(url) => quoted(&url.to_string()),
         }
     }
 }

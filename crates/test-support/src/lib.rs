@@ -11,6 +11,7 @@
 //!   listens. Build the binaries first (`make test` does).
 //! * [`Puppet`] is a user agent that does exactly what the test says, well-formed or not.
 //! * [`clients`] starts baresip, linphone-daemon, lyncdrive and SIPp.
+//! * [`stores`] starts Postgres and Redis.
 //!
 //! To drive one more real client, add a file in `clients/` that starts the program with a throw-away
 //! home directory through [`clients::Program`], and turn its output into events to wait for.
@@ -22,6 +23,7 @@ mod flow;
 mod patience;
 mod puppet;
 mod sandbox;
+pub mod stores;
 mod wire;
 
 pub use flow::Flow;

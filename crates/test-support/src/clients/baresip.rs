@@ -128,6 +128,12 @@ impl Baresip {
         Ok(())
     }
 
+    /// Texts that were shown so far and nobody waited for, as baresip shows them.
+    #[must_use]
+    pub fn unexpected(&self) -> &[String] {
+        &self.console_lines
+    }
+
     /// Waits for this text from this user.
     ///
     /// # Errors

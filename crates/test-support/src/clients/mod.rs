@@ -20,9 +20,9 @@ pub use lyncdrive::Lyncdrive;
 pub use program::Program;
 pub use sipp::{Sipp, SippRun};
 
-/// A loopback port for a client that can not take port 0. It lies below the range from which the
+/// A loopback port for a program that can not take port 0. It lies below the range from which the
 /// kernel draws ports for connections, so that no client of another test takes it meanwhile.
-async fn free_port() -> Result<SocketAddr> {
+pub(crate) async fn free_port() -> Result<SocketAddr> {
     for _ in 0..100 {
         let mut random = [0; 2];
         getrandom::fill(&mut random)?;

@@ -1,0 +1,245 @@
+//! A throw-away Redis: one per run with a name per test, or one of a test's own.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::process::Command;
+use tokio::sync::OnceCell;
+
+use super::process::{find, run, words};
+use super::shared::{self, Joined, Server};
+use crate::clients::{Program, free_port};
+use crate::patience::{eventually, within};
+
+const PACKAGE: &str = "redis-server";
+
+/// A place in the Redis of this test run.
+#[derive(Debug)]
+pub struct RedisServer {
+    address: SocketAddr,
+    pool: String,
+}
+
+impl RedisServer {
+    /// The server all tests of a run share, started by the first, and a name under which this caller's keys are its own.
+    /// Whoever wants to stop or empty it takes [`RedisServer::own`].
+    ///
+    /// # Errors
+    /// Redis is not installed or does not start.
+    pub async fn shared() -> Result<RedisServer> {
+        static JOINED: OnceCell<Joined> = OnceCell::const_new();
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let joined = JOINED.get_or_try_init(join).await.context("starting Redis")?;
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        Ok(RedisServer {
+            address: joined.address,
+            pool: format!("test-{}-{count}", std::process::id()),
+        })
+    }
+
+    /// A server of this test's own.
+    ///
+    /// # Errors
+    /// Redis is not installed or does not start.
+    pub async fn own() -> Result<OwnRedis> {
+        let folder = tempfile::tempdir()?;
+        let address = free_port().await?;
+        let program = start(address, &folder).await?;
+        Ok(OwnRedis {
+            program,
+            address,
+            folder,
+        })
+    }
+
+    /// `redis://host:port`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://{}", self.address)
+    }
+
+    /// A name no other test has: for the name of a pool, which is part of every key.
+    #[must_use]
+    pub fn pool(&self) -> &str {
+        &self.pool
+    }
+}
+
+/// A Redis that one test may treat as it likes. Ends with the value.
+pub struct OwnRedis {
+    program: Program,
+    address: SocketAddr,
+    folder: TempDir,
+}
+
+impl OwnRedis {
+    /// `redis://host:port`, the same after a restart.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://{}", self.address)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Runs one command, such as `["GET", "key"]`, and returns its answer as text.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn command(&self, words: &[&str]) -> Result<String> {
+        let command: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+        cli(self.address, &command).await
+    }
+
+    /// Forgets everything.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn flush(&self) -> Result<()> {
+        self.command(&["FLUSHALL"]).await.map(drop)
+    }
+
+    /// Kills it: nothing of what it kept comes back.
+    ///
+    /// # Errors
+    /// It is dead already.
+    pub async fn kill(&mut self) -> Result<()> {
+        self.signal(Signal::KILL)?;
+        self.program.exit().await.map(drop)
+    }
+
+    /// Starts it again after [`OwnRedis::kill`], empty, at the same address.
+    ///
+    /// # Errors
+    /// Something else listens there meanwhile.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.program = start(self.address, &self.folder).await?;
+        Ok(())
+    }
+
+    /// Stops it in the middle of what it does (SIGSTOP): connections stand and nothing is answered.
+    ///
+    /// # Errors
+    /// It is dead.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on after [`OwnRedis::pause`].
+    ///
+    /// # Errors
+    /// It is dead.
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = self.program.pid().context("Redis has exited")?;
+        let pid = Pid::from_raw(i32::try_from(pid)?).context("process id 0")?;
+        Ok(kill_process(pid, signal)?)
+    }
+}
+
+async fn join() -> Result<Joined> {
+    let prepare = || async {
+        let data = tempfile::Builder::new()
+            .prefix("portico-redis-")
+            .tempdir()?
+            .keep();
+        let address = free_port().await?;
+        let command = command(address, &data.to_string_lossy())?;
+        Ok(Server {
+            data,
+            address,
+            command,
+        })
+    };
+    shared::join("redis", prepare, ready).await
+}
+
+fn command(address: SocketAddr, folder: &str) -> Result<Vec<String>> {
+    let program = find("redis-server", &[], PACKAGE)?;
+    let (host, port) = (address.ip().to_string(), address.port().to_string());
+    Ok(words([
+        &program,
+        "--bind",
+        &host,
+        "--port",
+        &port,
+        "--dir",
+        folder,
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+    ]))
+}
+
+async fn start(address: SocketAddr, folder: &TempDir) -> Result<Program> {
+    let command = command(address, &folder.path().to_string_lossy())?;
+    let (program, arguments) = command.split_first().context("no command")?;
+    let mut start = Command::new(program);
+    start.args(arguments).stdin(std::process::Stdio::null());
+    let program = Program::spawn("redis", start)?;
+    ready(address).await?;
+    Ok(program)
+}
+
+async fn ready(address: SocketAddr) -> Result<()> {
+    let ping = words(["PING"]);
+    eventually("Redis to answer", || async {
+        // It refuses while it starts.
+        Ok(cli(address, &ping).await.ok().filter(|answer| answer == "PONG"))
+    })
+    .await
+    .map(drop)
+}
+
+async fn cli(address: SocketAddr, command: &[String]) -> Result<String> {
+    let (host, port) = (address.ip().to_string(), address.port().to_string());
+    let mut whole = words([&find("redis-cli", &[], PACKAGE)?, "-h", &host, "-p", &port]);
+    whole.extend_from_slice(command);
+    within("redis-cli", run(&whole, "")).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn places_in_the_shared_server_have_names_of_their_own() {
+        let (one, other) = (
+            RedisServer::shared().await.unwrap(),
+            RedisServer::shared().await.unwrap(),
+        );
+        assert_eq!(one.url(), other.url());
+        assert_ne!(one.pool(), other.pool());
+    }
+
+    #[tokio::test]
+    async fn a_server_of_ones_own_can_be_emptied_paused_killed_and_started_again() {
+        let mut redis = RedisServer::own().await.unwrap();
+        redis.command(&["SET", "key", "value"]).await.unwrap();
+        redis.flush().await.unwrap();
+        assert_eq!(redis.command(&["GET", "key"]).await.unwrap(), "");
+        redis.pause().unwrap();
+        let answer = tokio::time::timeout(std::time::Duration::from_millis(300), redis.command(&["PING"]));
+        assert!(answer.await.is_err(), "a paused server answers nothing");
+        redis.resume().unwrap();
+        redis.command(&["SET", "key", "value"]).await.unwrap();
+        redis.kill().await.unwrap();
+        assert!(redis.command(&["PING"]).await.is_err());
+        redis.restart().await.unwrap();
+        assert_eq!(
+            redis.command(&["GET", "key"]).await.unwrap(),
+            "",
+            "nothing was kept"
+        );
+    }
+}

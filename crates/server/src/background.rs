@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use store_embedded::Database;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::certificate::Certificate;
+use crate::database::Database;
 use crate::health::Health;
 
 /// Between two beats; health calls a member wedged after ten of them.

@@ -182,7 +182,7 @@ impl FrontEnd for Echo {
 #[cfg(test)]
 mod tests {
     use parking_lot::Mutex;
-    use rpc::{EndpointAddress, Epoch, ImMcu, Open, Opened, Path};
+    use rpc::{ConversationKey, EndpointAddress, Epoch, HeldLegs, ImMcu, Open, Opened, Path};
 
     use super::*;
 
@@ -195,7 +195,7 @@ mod tests {
         async fn open(&self, _: Open) -> Result<Result<Opened, FailureReason>, Error> {
             Ok(Err(FailureReason::Declined))
         }
-        async fn cancel(&self, _: LegId) -> Result<(), Error> {
+        async fn cancel(&self, _: &ConversationKey, _: LegId) -> Result<(), Error> {
             Ok(())
         }
         async fn submit(&self, submit: Submit) -> Result<Result<(), FailureReason>, Error> {
@@ -205,7 +205,10 @@ mod tests {
         async fn signal(&self, _: Signal) -> Result<(), Error> {
             Ok(())
         }
-        async fn leave(&self, _: LegId) -> Result<(), Error> {
+        async fn leave(&self, _: &ConversationKey, _: LegId) -> Result<(), Error> {
+            Ok(())
+        }
+        async fn hold(&self, _: HeldLegs) -> Result<(), Error> {
             Ok(())
         }
     }

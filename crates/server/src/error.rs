@@ -69,9 +69,18 @@ pub enum StartError {
     /// The people of the demo could not be made.
     #[error("demo people: {0}")]
     Demo(String),
-    /// Roles were left out, and there is no network between roles in this version.
-    #[error("this version runs all roles in one process; {0} cannot be left out")]
+    /// The shared state of the pool cannot be used.
+    #[error("store.state: {0}")]
+    State(String),
+    /// The listener for other members cannot be used.
+    #[error("rpc: {0}")]
+    Rpc(String),
+    /// Roles were left out, and there are no other members to run them.
+    #[error("{0} cannot be left out: without a redis URL in store.state this process is the whole pool")]
     MissingRole(topology::Role),
+    /// There is a collector, and nothing can be sent to it.
+    #[error(transparent)]
+    Telemetry(#[from] telemetry::otlp::OtlpError),
     /// A signal handler could not be installed.
     #[error("cannot watch for signals: {0}")]
     Signals(io::Error),

@@ -1,15 +1,16 @@
 //! Whether this member is alive, and whether it should be given work.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
+use tokio::sync::watch;
 
 /// Without a beat for this long the process counts as wedged.
 const WEDGED_AFTER: Duration = Duration::from_secs(10);
 
-/// What a member is doing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What a member is doing. It goes from each to the next.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum State {
     /// Not all roles and listeners are there yet.
     Starting,
@@ -17,11 +18,13 @@ pub enum State {
     Serving,
     /// It is going away: no new clients.
     Draining,
+    /// No client is left: the process ends.
+    Drained,
 }
 
 impl State {
     /// All states, in order.
-    pub const ALL: [State; 3] = [State::Starting, State::Serving, State::Draining];
+    pub const ALL: [State; 4] = [State::Starting, State::Serving, State::Draining, State::Drained];
 
     /// The word in metrics and answers.
     pub const fn as_str(self) -> &'static str {
@@ -29,6 +32,7 @@ impl State {
             State::Starting => "starting",
             State::Serving => "serving",
             State::Draining => "draining",
+            State::Drained => "drained",
         }
     }
 }
@@ -38,7 +42,8 @@ type Check = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// The health of this member, shared by those who report to it and the listener that shows it.
 pub struct Health {
-    state: AtomicU8,
+    /// What the member is doing, and since when.
+    state: watch::Sender<(State, Instant)>,
     started: Instant,
     /// Milliseconds after `started` at which the process last showed that it runs tasks.
     beat: AtomicU64,
@@ -49,7 +54,7 @@ impl Health {
     /// A member that is starting.
     pub fn new(now: Instant) -> Self {
         Health {
-            state: AtomicU8::new(0),
+            state: watch::Sender::new((State::Starting, now)),
             started: now,
             beat: AtomicU64::new(0),
             checks: RwLock::new(Vec::new()),
@@ -58,15 +63,25 @@ impl Health {
 
     /// Moves to a state.
     pub fn set_state(&self, state: State) {
-        let index = State::ALL.iter().position(|known| *known == state).unwrap_or(0);
-        self.state
-            .store(u8::try_from(index).unwrap_or(0), Ordering::Release);
+        self.state.send_replace((state, Instant::now()));
     }
 
     /// The present state.
     pub fn state(&self) -> State {
-        let index = usize::from(self.state.load(Ordering::Acquire));
-        State::ALL.get(index).copied().unwrap_or(State::Starting)
+        self.state.borrow().0
+    }
+
+    /// The present state and how long it has lasted.
+    pub fn state_for(&self, now: Instant) -> (State, Duration) {
+        let (state, since) = *self.state.borrow();
+        (state, now.saturating_duration_since(since))
+    }
+
+    /// Waits until the member is in this state or a later one. It may never be.
+    pub async fn reached(&self, state: State) {
+        let mut states = self.state.subscribe();
+        // Fails only without a sender, and that is ours.
+        let _ = states.wait_for(|(present, _)| *present >= state).await;
     }
 
     /// Adds a condition of readiness.

@@ -19,15 +19,22 @@ pub(crate) struct Sockets {
     pub(crate) sip: Vec<BoundListener>,
     /// Health and metrics.
     pub(crate) ops: Option<TcpListener>,
+    /// The agent of a balancer.
+    pub(crate) agent: Option<TcpListener>,
     /// The addresses, by the names of the ready line.
     pub(crate) addresses: BTreeMap<&'static str, SocketAddr>,
 }
 
-/// Binds everything that is configured.
-pub(crate) async fn bind(config: &Config, certificate: Option<&Certificate>) -> Result<Sockets, StartError> {
+/// Binds everything that is configured; the listeners of clients only where a front end serves them.
+pub(crate) async fn bind(
+    config: &Config,
+    certificate: Option<&Certificate>,
+    for_clients: bool,
+) -> Result<Sockets, StartError> {
     let mut sockets = Sockets {
         sip: Vec::new(),
         ops: None,
+        agent: None,
         addresses: BTreeMap::new(),
     };
     let proxy = proxy_policy(config)?;
@@ -37,7 +44,9 @@ pub(crate) async fn bind(config: &Config, certificate: Option<&Certificate>) -> 
         ("sip_tcp", "sip.tcp_listen", config.sip.tcp_listen, None),
     ];
     for (name, key, address, tls) in wanted {
-        let Some(address) = address else { continue };
+        let Some(address) = address.filter(|_| for_clients) else {
+            continue;
+        };
         let listener = ListenerConfig {
             name: name.to_owned(),
             address,
@@ -48,13 +57,23 @@ pub(crate) async fn bind(config: &Config, certificate: Option<&Certificate>) -> 
         sockets.addresses.insert(name, bound.address());
         sockets.sip.push(bound);
     }
-    if let Some(address) = config.ops.listen {
+    let plain = [
+        ("ops", "ops.listen", config.ops.listen, &mut sockets.ops),
+        (
+            "agent",
+            "ops.agent_listen",
+            config.ops.agent_listen,
+            &mut sockets.agent,
+        ),
+    ];
+    for (name, key, address, place) in plain {
+        let Some(address) = address else { continue };
         let bound = TcpListener::bind(address)
             .await
-            .map_err(cannot_bind("ops.listen", address))?;
-        let local = bound.local_addr().map_err(cannot_bind("ops.listen", address))?;
-        sockets.addresses.insert("ops", local);
-        sockets.ops = Some(bound);
+            .map_err(cannot_bind(key, address))?;
+        let local = bound.local_addr().map_err(cannot_bind(key, address))?;
+        sockets.addresses.insert(name, local);
+        *place = Some(bound);
     }
     Ok(sockets)
 }
@@ -114,7 +133,7 @@ mod tests {
         let mut config = Config::for_test(dir.path());
         config.sip.tls_listen = None;
         config.sip.tcp_listen = Some(taken.local_addr().unwrap());
-        let error = bind(&config, None).await.unwrap_err();
+        let error = bind(&config, None, true).await.unwrap_err();
         assert!(
             matches!(
                 error,
@@ -132,7 +151,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut config = Config::for_test(dir.path());
         config.sip.tls_listen = None;
-        let sockets = bind(&config, None).await.unwrap();
+        let sockets = bind(&config, None, true).await.unwrap();
         assert_ne!(sockets.addresses["sip_tcp"].port(), 0);
         assert_ne!(sockets.addresses["ops"].port(), 0);
         assert!(!sockets.addresses.contains_key("sip_tls"));

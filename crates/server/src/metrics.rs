@@ -5,8 +5,10 @@ use std::time::SystemTime;
 
 use sip_transport::{Count, Counters, Listener, Transport};
 use telemetry::names::label;
+use telemetry::otlp::Exporter;
 use telemetry::{Page, Registry, collect_process, names, suppressed_lines};
 
+use crate::background::Background;
 use crate::certificate::Certificate;
 use crate::health::{Health, State};
 
@@ -42,6 +44,16 @@ pub(crate) fn register(
             );
         }));
     }
+}
+
+/// Sends the numbers of the registry to a collector until the member stops, and shows what became of it.
+pub(crate) fn push(registry: &Arc<Registry>, exporter: &Exporter, background: &Background) {
+    let counted = exporter.clone();
+    registry.register(Box::new(move |page| counted.collect(page)));
+    let stop = background.stop.clone().cancelled_owned();
+    background
+        .tasks
+        .spawn(exporter.clone().push_metrics(Arc::clone(registry), stop));
 }
 
 /// Registers what only listeners know.

@@ -1,7 +1,8 @@
-//! The listener for orchestrators and scrapers: `/livez`, `/readyz`, `/metrics`. Plain HTTP, no authentication.
+//! The listener for orchestrators and scrapers: `/livez`, `/readyz`, `/startupz`, `/drainz`, `/metrics`. Plain HTTP, no
+//! authentication.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{RawQuery, State};
@@ -9,14 +10,36 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use telemetry::{Page, Registry};
+use tokio_util::sync::CancellationToken;
 
-use crate::health::Health;
+use crate::health::{Health, State as MemberState};
 
-/// What the pages show.
+/// The longest wait for the end of a drain that one request may ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
+/// The wish that this member drains and ends. Whoever has it, `POST /drainz` or a control tool, means the same as SIGTERM:
+/// the program that runs the member waits for it beside its signals.
+#[derive(Clone, Debug, Default)]
+pub struct DrainRequest(CancellationToken);
+
+impl DrainRequest {
+    /// Asks. Once is enough, and it cannot be taken back.
+    pub fn ask(&self) {
+        self.0.cancel();
+    }
+
+    /// Waits until somebody asks.
+    pub async fn asked(&self) {
+        self.0.cancelled().await;
+    }
+}
+
+/// What the pages show, and what they can ask for.
 #[derive(Clone)]
 pub(crate) struct Ops {
     pub(crate) health: Arc<Health>,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) drain: DrainRequest,
 }
 
 /// The pages.
@@ -24,6 +47,8 @@ pub(crate) fn router(ops: Ops) -> Router {
     Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
+        .route("/startupz", get(startupz))
+        .route("/drainz", get(drainz).post(start_drain))
         .route("/metrics", get(metrics))
         .with_state(ops)
 }
@@ -64,6 +89,52 @@ async fn readyz(State(ops): State<Ops>, RawQuery(query): RawQuery) -> Response {
     (status, text).into_response()
 }
 
+/// Good once the start is over, whatever came afterwards.
+async fn startupz(State(ops): State<Ops>) -> Response {
+    match ops.health.state() {
+        MemberState::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n").into_response(),
+        _ => "ok\n".into_response(),
+    }
+}
+
+/// Starts a drain. Doing it again changes nothing.
+async fn start_drain(State(ops): State<Ops>, RawQuery(query): RawQuery) -> Response {
+    ops.drain.ask();
+    match wait(query.as_deref()) {
+        Ok(Duration::ZERO) => (StatusCode::ACCEPTED, "draining\n").into_response(),
+        wait => drained(&ops, wait).await,
+    }
+}
+
+/// How far a drain is; with `?wait=SECONDS` once it is over or the time is up. Starts none.
+async fn drainz(State(ops): State<Ops>, RawQuery(query): RawQuery) -> Response {
+    drained(&ops, wait(query.as_deref())).await
+}
+
+async fn drained(ops: &Ops, wait: Result<Duration, &'static str>) -> Response {
+    let wait = match wait {
+        Ok(wait) => wait,
+        Err(problem) => return (StatusCode::BAD_REQUEST, format!("{problem}\n")).into_response(),
+    };
+    let status = match tokio::time::timeout(wait, ops.health.reached(MemberState::Drained)).await {
+        Ok(()) => StatusCode::OK,
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, format!("{}\n", ops.health.state().as_str())).into_response()
+}
+
+/// `wait=90` or `wait=90s`; none is no time at all.
+fn wait(query: Option<&str>) -> Result<Duration, &'static str> {
+    let words = query.into_iter().flat_map(|query| query.split('&'));
+    let Some(time) = words.filter_map(|word| word.strip_prefix("wait=")).next_back() else {
+        return Ok(Duration::ZERO);
+    };
+    match time.strip_suffix('s').unwrap_or(time).parse() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds).min(LONGEST_WAIT)),
+        Err(_) => Err("wait is a number of seconds"),
+    }
+}
+
 async fn metrics(State(ops): State<Ops>) -> Response {
     (
         [(header::CONTENT_TYPE, Page::CONTENT_TYPE)],
@@ -94,7 +165,13 @@ mod tests {
         Ops {
             health: Arc::new(Health::new(Instant::now())),
             registry: Arc::new(Registry::new()),
+            drain: DrainRequest::default(),
         }
+    }
+
+    async fn post(ops: &Ops, path: &str) -> StatusCode {
+        let request = Request::post(path).body(Body::empty()).unwrap();
+        router(ops.clone()).oneshot(request).await.unwrap().status()
     }
 
     #[tokio::test]
@@ -132,5 +209,63 @@ mod tests {
         assert_eq!(response.headers()[header::CONTENT_TYPE], Page::CONTENT_TYPE);
         let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
         assert!(String::from_utf8_lossy(&body).contains("portico_user_active 4\n"));
+    }
+
+    #[tokio::test]
+    async fn a_member_has_started_once_it_serves_and_for_good() {
+        let ops = ops();
+        assert_eq!(
+            get_page(&ops, "/startupz").await.0,
+            StatusCode::SERVICE_UNAVAILABLE
+        );
+        for state in [MemberState::Serving, MemberState::Draining] {
+            ops.health.set_state(state);
+            assert_eq!(get_page(&ops, "/startupz").await.0, StatusCode::OK);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_post_asks_for_a_drain_and_a_get_does_not() {
+        let ops = ops();
+        ops.health.set_state(MemberState::Serving);
+        assert_eq!(
+            get_page(&ops, "/drainz").await,
+            (StatusCode::SERVICE_UNAVAILABLE, "serving\n".to_owned())
+        );
+        assert!(!ops.drain.0.is_cancelled());
+        assert_eq!(post(&ops, "/drainz").await, StatusCode::ACCEPTED);
+        ops.drain.asked().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_for_a_drain_is_told_its_end() {
+        let ops = ops();
+        ops.health.set_state(MemberState::Draining);
+        let waiting = get_page(&ops, "/drainz?wait=60s");
+        let health = Arc::clone(&ops.health);
+        let ends = async {
+            tokio::time::sleep(Duration::from_secs(40)).await;
+            health.set_state(MemberState::Drained);
+        };
+        let (page, ()) = tokio::join!(waiting, ends);
+        assert_eq!(page, (StatusCode::OK, "drained\n".to_owned()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_longer_than_he_asked_for() {
+        let ops = ops();
+        ops.health.set_state(MemberState::Draining);
+        let began = tokio::time::Instant::now();
+        let (status, text) = get_page(&ops, "/drainz?wait=7").await;
+        assert_eq!(
+            (status, text.as_str()),
+            (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+        );
+        assert_eq!(began.elapsed().as_secs(), 7);
+        assert_eq!(
+            get_page(&ops, "/drainz?wait=long").await.0,
+            StatusCode::BAD_REQUEST
+        );
+        assert_eq!(wait(Some("wait=99999999")), Ok(LONGEST_WAIT));
     }
 }

@@ -13,7 +13,7 @@ pub struct Ready {
     pub member: String,
     /// Roles that run here.
     pub roles: Vec<&'static str>,
-    /// Addresses really bound: `sip_tls`, `sip_tcp`, `ops`; a listener that is off is not there.
+    /// Addresses really bound: `sip_tls`, `sip_tcp`, `ops`, `agent`, `rpc`; a listener that is off is not there.
     pub listeners: BTreeMap<&'static str, SocketAddr>,
     /// The development authority clients have to trust; absent with a certificate of the operator's own.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -6,20 +6,23 @@ use config::Config;
 use front_end::{Advertised, FrontEnd, FrontEndConfig};
 use immcu::{IM_POLICY, ImMcuService, SettingDefault};
 use registrar::{
-    PolicyKind, PolicyKinds, RegistrarConfig, RegistrarService, Setting, SettingRule, Stores, SystemClock,
+    PolicyKind, PolicyKinds, PooledRegistrar, RegistrarConfig, RegistrarService, Setting, SettingRule,
+    SystemClock,
 };
 use rpc::{DirectoryClient, FrontEndClient, FrontEnds, ImMcuClient, RegistrarClient};
 use sip_auth::challenge::Offer;
 use sip_auth::key_file::{KeyFile, Purpose};
 use sip_auth::nonce::NonceKey;
 use store::memory::MemoryBindings;
-use store_embedded::Database;
-use telemetry::Registry;
+use store::{BindingStore, PartitionedBindings};
+use telemetry::{Registry, names};
 use topology::{MemberId, Role};
 
 use crate::background::Background;
 use crate::control::{api, setting_value};
+use crate::database::Database;
 use crate::error::StartError;
+use crate::member::Member;
 use crate::metrics;
 
 /// What every role is started with.
@@ -33,27 +36,32 @@ pub(crate) struct Node<'a> {
     pub(crate) front_ends: FrontEnds,
 }
 
-/// The registrar's two faces and what it knows of policies.
+/// The registrar's two faces.
 pub(crate) struct StartedRegistrar {
     pub(crate) client: RegistrarClient,
     pub(crate) directory: DirectoryClient,
-    pub(crate) kinds: Arc<[api::PolicyKind]>,
     pub(crate) service: RegistrarService,
 }
 
-/// There is no network between roles in this version: all of them run, or none.
-pub(crate) fn require_all(roles: &[Role]) -> Result<(), StartError> {
-    let missing = Role::ALL
+/// The roles to run here: those asked for, or all. Without a pool there is nobody else to run the others.
+pub(crate) fn wanted(asked: &[Role], in_pool: bool) -> Result<Vec<Role>, StartError> {
+    let wanted: Vec<Role> = Role::ALL
         .into_iter()
-        .find(|role| !roles.is_empty() && !roles.contains(role));
-    missing.map_or(Ok(()), |role| Err(StartError::MissingRole(role)))
+        .filter(|role| asked.is_empty() || asked.contains(role))
+        .collect();
+    let missing = Role::ALL.into_iter().find(|role| !wanted.contains(role));
+    match missing {
+        Some(role) if !in_pool => Err(StartError::MissingRole(role)),
+        _ => Ok(wanted),
+    }
 }
 
-/// Starts the registrar over the database, with bindings in memory.
+/// Starts the registrar over the database; `bindings` are those of the users it shares with other members, or none.
 pub(crate) async fn start_registrar(
     node: &Node<'_>,
     database: &Database,
     keys: &KeyFile,
+    shared: Option<(Arc<PartitionedBindings>, &Member)>,
 ) -> Result<StartedRegistrar, StartError> {
     let failed = |problem: String| StartError::Role {
         role: Role::Registrar,
@@ -73,7 +81,10 @@ pub(crate) async fn start_registrar(
         keys.seal_key(Purpose::Credentials)
             .map_err(|error| failed(error.to_string()))?,
         kinds,
-        Stores::new(Arc::new(database.clone()), Arc::new(MemoryBindings::default())),
+        database.stores(match &shared {
+            Some((bindings, _)) => bindings.clone() as Arc<dyn BindingStore>,
+            None => Arc::new(MemoryBindings::default()),
+        }),
         Arc::new(SystemClock),
         &node.background.tasks,
         node.background.stop.clone(),
@@ -83,22 +94,50 @@ pub(crate) async fn start_registrar(
     let counted = service.clone();
     node.registry
         .register(Box::new(move |page| counted.collect(page)));
+    let client = match shared {
+        None => RegistrarClient::local(Arc::new(service.clone())),
+        Some((bindings, member)) => {
+            let dirty = bindings.clone();
+            node.registry.register(Box::new(move |page| {
+                page.gauge(&names::BINDINGS_DIRTY, &[], dirty.dirty() as f64);
+            }));
+            let pooled = PooledRegistrar::new(service.clone(), bindings, member.fence());
+            member.fill_registrar(node, &pooled);
+            RegistrarClient::local(Arc::new(pooled))
+        }
+    };
     Ok(StartedRegistrar {
-        client: RegistrarClient::local(Arc::new(service.clone())),
+        client,
         directory: DirectoryClient::local(Arc::new(service.clone())),
-        kinds: service.policy_kinds().iter().map(described).collect(),
         service,
     })
 }
 
+/// The kinds of policies there are, as `porticoctl policy kinds` shows them.
+pub(crate) fn policy_kinds() -> Arc<[api::PolicyKind]> {
+    [registrar::registration_kind(), im_policy()]
+        .iter()
+        .map(described)
+        .collect()
+}
+
 /// Starts the owner of conversations. Nothing is archived or filtered in this version.
-pub(crate) fn start_immcu(node: &Node<'_>, registrar: &RegistrarClient) -> ImMcuService {
-    let service = ImMcuService::start(
-        registrar.clone(),
-        node.front_ends.clone(),
-        immcu::Hooks::default(),
-        immcu::Limits::default(),
-    );
+pub(crate) fn start_immcu(
+    node: &Node<'_>,
+    registrar: &RegistrarClient,
+    member: Option<&Member>,
+) -> ImMcuService {
+    let (registrar, front_ends) = (registrar.clone(), node.front_ends.clone());
+    let (hooks, limits) = (immcu::Hooks::default(), immcu::Limits::default());
+    let service = match member {
+        None => ImMcuService::start(registrar, front_ends, hooks, limits),
+        Some(member) => {
+            let fence = member.fence();
+            let service = ImMcuService::start_in_pool(registrar, front_ends, hooks, limits, fence);
+            member.fill_immcu(&service);
+            service
+        }
+    };
     let counted = service.clone();
     node.registry.register(Box::new(move |page| {
         metrics::collect_immcu(page, &counted.snapshot())
@@ -113,6 +152,7 @@ pub(crate) fn start_front_end(
     immcu: &ImMcuClient,
     nonces: NonceKey,
     seed: [u8; 16],
+    first_connection: u64,
 ) -> FrontEnd {
     let offer = Offer {
         ntlm: node.config.auth.ntlm,
@@ -124,6 +164,7 @@ pub(crate) fn start_front_end(
     let limits = &node.config.limits;
     let rate = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
     let config = FrontEndConfig {
+        first_connection,
         advertise: sip.advertise.as_ref().map(|advertised| Advertised {
             host: advertised.host.to_string(),
             port: advertised.port,
@@ -203,9 +244,11 @@ mod tests {
 
     #[test]
     fn a_role_that_is_left_out_is_named() {
-        assert!(require_all(&[]).is_ok());
-        assert!(require_all(&Role::ALL).is_ok());
-        let error = require_all(&[Role::FrontEnd, Role::Registrar]).unwrap_err();
+        assert_eq!(wanted(&[], false).unwrap(), Role::ALL);
+        assert_eq!(wanted(&Role::ALL, false).unwrap(), Role::ALL);
+        let some = [Role::FrontEnd, Role::Registrar];
+        assert_eq!(wanted(&some, true).unwrap(), [Role::Registrar, Role::FrontEnd]);
+        let error = wanted(&some, false).unwrap_err();
         assert!(error.to_string().contains("immcu cannot be left out"), "{error}");
     }
 

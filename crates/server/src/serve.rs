@@ -4,29 +4,33 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::Router;
-use config::{Config, Database as DatabaseUrl};
+use config::{Config, StateStore};
 use front_end::FrontEnd;
 use immcu::ImMcuService;
 use registrar::RegistrarService;
 use rpc::{FrontEndClient, FrontEnds, ImMcuClient, RegistrarClient};
+use rpc_wire::{Health as RpcHealth, LocalRegistrar};
 use sip_transport::{CloseReason, Listener, Transport};
 use sip_types::AddressOfRecord;
-use store_embedded::Database;
 use telemetry::Registry;
+use telemetry::otlp::Exporter;
 use topology::{MemberId, Role};
 
 use crate::background::Background;
 use crate::certificate::Certificate;
 use crate::control::{self, Control, ControlSocket};
+use crate::database::Database;
 use crate::echo::Echo;
 use crate::error::StartError;
 use crate::files::create_private_dir;
 use crate::health::{Health, State};
 use crate::keys::Keys;
 use crate::listeners::{self, Sockets};
+use crate::member::{self, Member};
+use crate::ops::DrainRequest;
 use crate::ready::{Demo, Ready};
 use crate::roles::Node;
-use crate::{demo, echo, keys, metrics, ops, roles, status};
+use crate::{agent, demo, echo, keys, metrics, ops, roles, status};
 
 /// Time for requests that were accepted to get their answers.
 const ANSWERS: Duration = Duration::from_secs(5);
@@ -35,6 +39,8 @@ const ANSWERS: Duration = Duration::from_secs(5);
 const FAREWELL: Duration = Duration::from_millis(500);
 /// Time for connections to take what is queued for them and go.
 const CONNECTIONS: Duration = Duration::from_secs(10);
+/// Time to hand over what this member owns.
+const HAND_OVER: Duration = Duration::from_secs(20);
 /// Time for everything else.
 const REST: Duration = Duration::from_secs(5);
 
@@ -45,6 +51,8 @@ pub struct Options {
     pub roles: Vec<Role>,
     /// Whether to make demo people and the echo contact.
     pub demo: bool,
+    /// What sends traces, metrics and logs to a collector. It is stopped with the member.
+    pub exporter: Option<Exporter>,
 }
 
 /// A serving member. Dropping it stops nothing in good order: call [`Running::stop`].
@@ -52,14 +60,18 @@ pub struct Running {
     ready: Ready,
     demo: Option<Demo>,
     health: Arc<Health>,
+    drain: DrainRequest,
     certificate: Option<Certificate>,
     transport: Transport,
     listeners: Arc<[Listener]>,
-    front_end: FrontEnd,
-    immcu: ImMcuService,
-    registrar: RegistrarService,
+    front_end: Option<FrontEnd>,
+    immcu: Option<ImMcuService>,
+    registrar: Option<RegistrarService>,
+    member: Option<Member>,
+    rpc_health: Option<RpcHealth>,
     background: Background,
-    database: Database,
+    database: Option<Database>,
+    exporter: Option<Exporter>,
 }
 
 /// What a member stands on: everything that can be missing, taken or broken on this machine.
@@ -68,7 +80,8 @@ struct Ground {
     keys: Keys,
     certificate: Option<Certificate>,
     sockets: Sockets,
-    database: Database,
+    /// Only where a registrar runs.
+    database: Option<Database>,
     transport: Transport,
 }
 
@@ -77,7 +90,13 @@ struct Ground {
 /// # Errors
 /// [`StartError`] says what an operator has to change. Nothing is left running.
 pub async fn serve(config: Config, options: Options) -> Result<Running, StartError> {
-    roles::require_all(&options.roles)?;
+    let in_pool = config.store.state != StateStore::Memory;
+    let roles = roles::wanted(&options.roles, in_pool)?;
+    if in_pool && options.demo {
+        return Err(StartError::Demo(
+            "a demo keeps its state in memory: take `run`".to_owned(),
+        ));
+    }
     let Ground {
         control,
         keys,
@@ -85,7 +104,7 @@ pub async fn serve(config: Config, options: Options) -> Result<Running, StartErr
         sockets,
         database,
         transport,
-    } = prepare(&config).await?;
+    } = prepare(&config, &roles).await?;
 
     let health = Arc::new(Health::new(Instant::now()));
     let registry = Arc::new(Registry::new());
@@ -94,9 +113,38 @@ pub async fn serve(config: Config, options: Options) -> Result<Running, StartErr
     // Ends what was started if a later step fails.
     let unfinished = background.stop.clone().drop_guard();
     background.beat(&health);
-    background.watch_database(&health, &database);
+    let Sockets {
+        sip,
+        ops,
+        agent,
+        mut addresses,
+    } = sockets;
+    let mut rpc_health = None;
+    let drain = DrainRequest::default();
+    // First of all listeners: whoever starts members can see that this one is starting.
+    if let Some(socket) = ops {
+        let pages = ops::Ops {
+            health: Arc::clone(&health),
+            registry: Arc::clone(&registry),
+            drain: drain.clone(),
+        };
+        serve_http(&background, "ops listener", socket, ops::router(pages));
+    }
+    if let Some(socket) = agent {
+        let (counters, most) = (Arc::clone(transport.counters()), config.limits.connections);
+        let is_full = move || counters.active() >= most - most / 10;
+        let answers = agent::serve(socket, Arc::clone(&health), is_full, background.stop.clone());
+        background.tasks.spawn(answers);
+    }
+    if let Some(database) = &database {
+        background.watch_database(&health, database);
+    }
     if let Some(certificate) = &certificate {
         background.keep_certificate(&health, certificate);
+    }
+
+    if let Some(exporter) = &options.exporter {
+        metrics::push(&registry, exporter, &background);
     }
 
     let node = Node {
@@ -106,53 +154,91 @@ pub async fn serve(config: Config, options: Options) -> Result<Running, StartErr
         background: &background,
         front_ends: FrontEnds::default(),
     };
-    let seed = roles::seed()?;
-    let registrar = roles::start_registrar(&node, &database, &keys.file).await?;
+    let mut member = match &config.store.state {
+        StateStore::Memory => None,
+        StateStore::Redis(url) => Some(Member::join(&node, url, &keys.file, roles.clone()).await?),
+    };
+    let in_pool = member.as_ref();
+    let runs = |role| roles.contains(&role);
+    let registrar = match &database {
+        None => None,
+        Some(database) => {
+            let shared = in_pool.map(|member| (member.bindings(&config), member));
+            Some(roles::start_registrar(&node, database, &keys.file, shared).await?)
+        }
+    };
+    let local = registrar.as_ref().map(|started| LocalRegistrar {
+        registrar: started.client.clone(),
+        directory: started.directory.clone(),
+    });
+    let (registrar_client, directory) = match (in_pool, &local) {
+        (Some(member), _) => member.registrar(&node, local.clone()),
+        (None, Some(local)) => (local.registrar.clone(), local.directory.clone()),
+        (None, None) => return Err(StartError::MissingRole(Role::Registrar)),
+    };
     let people = match options.demo {
-        true => Some(demo::create_people(&registrar.directory, &config).await?),
+        true => Some(demo::create_people(&directory, &config).await?),
         false => None,
     };
-    // From here on nothing fails.
-    let immcu = roles::start_immcu(&node, &registrar.client);
-    let immcu_client = ImMcuClient::local(Arc::new(immcu.clone()));
-    let front_end = roles::start_front_end(
-        &node,
-        &registrar.client,
-        &immcu_client,
-        keys.file.nonce_key(),
-        seed,
-    );
-    let demo = people.map(|(demo, echo)| {
-        start_echo(&node, echo, &registrar.client, &immcu_client);
-        demo
-    });
+    let immcu = runs(Role::ImMcu).then(|| roles::start_immcu(&node, &registrar_client, in_pool));
+    let local_immcu = immcu
+        .as_ref()
+        .map(|immcu| ImMcuClient::local(Arc::new(immcu.clone())));
+    if let Some(member) = &mut member {
+        addresses.insert("rpc", member.address);
+        rpc_health = member.serve(&node, local, immcu.as_ref()).await;
+    }
+    let in_pool = member.as_ref();
+    let seed = roles::seed()?;
+    let mut front_end = None;
+    let mut demo = None;
+    if runs(Role::FrontEnd) {
+        let router = in_pool.map(|member| member.conversations(&node, local_immcu.clone()));
+        let conversations = match (&router, local_immcu) {
+            (Some(router), _) => ImMcuClient::local(Arc::new(router.clone())),
+            (None, Some(local)) => local,
+            (None, None) => return Err(StartError::MissingRole(Role::ImMcu)),
+        };
+        let first_connection = in_pool.map_or(0, Member::first_connection);
+        let started = roles::start_front_end(
+            &node,
+            &registrar_client,
+            &conversations,
+            keys.file.nonce_key(),
+            seed,
+            first_connection,
+        );
+        if let (Some(member), Some(router)) = (in_pool, &router) {
+            member::let_owners_in(router, &started, &node.front_ends, &node.member);
+            member.company(router).await;
+        }
+        demo = people.map(|(demo, echo)| {
+            start_echo(&node, echo, &registrar_client, &conversations);
+            demo
+        });
+        front_end = Some(started);
+    }
 
-    let Sockets { sip, ops, addresses } = sockets;
     let ready = Ready {
         member: config.pool.member.clone(),
-        roles: Role::ALL.iter().map(|role| role.as_str()).collect(),
+        roles: roles.iter().map(|role| role.as_str()).collect(),
         listeners: addresses,
         ca: certificate.as_ref().and_then(Certificate::ca_path),
     };
     let answers = Control {
-        directory: registrar.directory,
+        directory,
         status: status::reporter(&ready, &config, &health, certificate.clone()),
-        kinds: registrar.kinds,
+        kinds: roles::policy_kinds(),
         ntlm_by_default: config.auth.ntlm,
     };
     serve_http(&background, "control socket", control, control::router(answers));
-    if let Some(socket) = ops {
-        let pages = ops::Ops {
-            health: Arc::clone(&health),
-            registry: Arc::clone(&registry),
-        };
-        serve_http(&background, "ops listener", socket, ops::router(pages));
+    let mut serving = Vec::new();
+    if let Some(front_end) = &front_end {
+        let handler = Arc::new(front_end.clone());
+        let sockets = sip.into_iter();
+        serving.extend(sockets.map(|socket| socket.serve(&transport, Arc::clone(&handler))));
     }
-    let handler = Arc::new(front_end.clone());
-    let listeners: Arc<[Listener]> = sip
-        .into_iter()
-        .map(|socket| socket.serve(&transport, Arc::clone(&handler)))
-        .collect();
+    let listeners: Arc<[Listener]> = serving.into();
     metrics::register_listeners(&registry, &listeners);
     health.set_state(State::Serving);
     unfinished.disarm();
@@ -161,25 +247,30 @@ pub async fn serve(config: Config, options: Options) -> Result<Running, StartErr
         ready,
         demo,
         health,
+        drain,
         certificate,
         transport,
         listeners,
         front_end,
         immcu,
-        registrar: registrar.service,
+        registrar: registrar.map(|started| started.service),
+        member,
+        rpc_health,
         background,
         database,
+        exporter: options.exporter,
     })
 }
 
 /// Takes what the machine must give, the lock of the data directory first.
-async fn prepare(config: &Config) -> Result<Ground, StartError> {
+async fn prepare(config: &Config, roles: &[Role]) -> Result<Ground, StartError> {
+    let for_clients = roles.contains(&Role::FrontEnd);
     create_private_dir(&config.data_dir).map_err(StartError::file("create", &config.data_dir))?;
     let control = control::bind(&control::socket_path(&config.data_dir))?;
     let keys = keys::load_or_create(&config.secrets.key_file)?;
     telemetry::install_tag_key(keys.log_tags);
     telemetry::show_identities(config.telemetry.identities);
-    let certificate = match config.sip.tls_listen {
+    let certificate = match config.sip.tls_listen.filter(|_| for_clients) {
         Some(_) => Some(Certificate::open(config, SystemTime::now())?),
         None => None,
     };
@@ -187,9 +278,12 @@ async fn prepare(config: &Config) -> Result<Ground, StartError> {
     Ok(Ground {
         control,
         keys,
-        sockets: listeners::bind(config, certificate.as_ref()).await?,
+        sockets: listeners::bind(config, certificate.as_ref(), for_clients).await?,
         certificate,
-        database: open_database(config).await?,
+        database: match roles.contains(&Role::Registrar) {
+            true => Some(Database::open(config).await?),
+            false => None,
+        },
         transport: Transport::new(limits).map_err(|error| StartError::Limit(error.to_string()))?,
     })
 }
@@ -203,27 +297,6 @@ fn start_echo(node: &Node<'_>, aor: AddressOfRecord, registrar: &RegistrarClient
     background
         .tasks
         .spawn(bot.stay_signed_in(registrar.clone(), background.stop.clone()));
-}
-
-/// Brings the database to the schema of this version.
-///
-/// # Errors
-/// The database cannot be opened, is in use, or is of a newer version.
-pub async fn migrate(config: &Config) -> Result<(), StartError> {
-    create_private_dir(&config.data_dir).map_err(StartError::file("create", &config.data_dir))?;
-    let _lock = control::bind(&control::socket_path(&config.data_dir))?;
-    open_database(config).await?.close().await;
-    Ok(())
-}
-
-async fn open_database(config: &Config) -> Result<Database, StartError> {
-    let DatabaseUrl::Sqlite(path) = &config.store.database;
-    if let Some(dir) = path.parent() {
-        create_private_dir(dir).map_err(StartError::file("create", dir))?;
-    }
-    Database::open(path)
-        .await
-        .map_err(|error| StartError::Database(format!("{}: {error}", path.display())))
 }
 
 /// Serves pages until the member stops.
@@ -258,6 +331,12 @@ impl Running {
         &self.health
     }
 
+    /// The wish that this member ends, whoever has it: the caller waits for it beside its signals and then calls
+    /// [`Running::stop`].
+    pub fn drain_request(&self) -> &DrainRequest {
+        &self.drain
+    }
+
     /// Reads the certificate again. Returns at once.
     pub fn reload(&self) {
         if let Some(certificate) = self.certificate.clone() {
@@ -267,43 +346,75 @@ impl Running {
         }
     }
 
-    /// Stops gracefully: not ready, no new connections, accepted requests answered, clients told, connections closed,
-    /// everything else ended. Each step has a deadline; what misses it is cut off and logged. Takes 21 s at most.
+    /// Stops gracefully: not ready, no new connections, accepted requests answered, clients told, connections closed, what is
+    /// owned handed over, everything else ended. Each step has a deadline; what misses it is cut off and logged. Takes 23 s at
+    /// most, and 20 s more in a pool.
     pub async fn stop(self) {
         tracing::info!("stopping");
         self.health.set_state(State::Draining);
+        if let Some(health) = &self.rpc_health {
+            health.set_all(false).await;
+        }
         for listener in &*self.listeners {
             listener.shutdown();
         }
+        if let Some(front_end) = &self.front_end {
+            self.say_goodbye(front_end).await;
+        }
+        self.health.set_state(State::Drained);
+        if let Some(member) = &self.member {
+            let drained = member.membership.drain(HAND_OVER).await;
+            if drained.left > 0 {
+                tracing::warn!(left = drained.left, "some partitions were not handed over");
+            }
+            member.stop_serving();
+        }
+        let rest = async {
+            // What the end of the connections has started: sign-outs, ends of sessions.
+            if let Some(front_end) = &self.front_end {
+                front_end.finish().await;
+            }
+            if let Some(immcu) = &self.immcu {
+                immcu.stop().await;
+            }
+            if let Some(registrar) = &self.registrar {
+                registrar.close_watchers();
+            }
+            self.background.stop.cancel();
+            self.background.tasks.close();
+            self.background.tasks.wait().await;
+            if let Some(database) = &self.database {
+                database.close().await;
+            }
+        };
+        if !within(REST, rest).await {
+            tracing::warn!("some tasks were cut off");
+            if let Some(immcu) = &self.immcu {
+                immcu.abort();
+            }
+        }
+        tracing::info!("stopped");
+        if let Some(exporter) = &self.exporter {
+            exporter.stop().await;
+        }
+    }
+
+    /// Answers what was accepted, tells clients, and closes their connections.
+    async fn say_goodbye(&self, front_end: &FrontEnd) {
         // Requests in flight, while their connections still stand.
-        if !within(ANSWERS, self.front_end.finish()).await {
+        if !within(ANSWERS, front_end.finish()).await {
             tracing::warn!("some requests were not answered in time");
         }
-        self.front_end.farewell();
-        if self.front_end.connections() > 0 {
+        front_end.farewell();
+        if front_end.connections() > 0 {
             tokio::time::sleep(FAREWELL).await;
         }
         for listener in &*self.listeners {
             listener.close_all(CloseReason::Shutdown);
         }
         if !within(CONNECTIONS, self.transport.finished()).await {
-            tracing::warn!(connections = self.front_end.connections(), "connections cut off");
+            tracing::warn!(connections = front_end.connections(), "connections cut off");
         }
-        let rest = async {
-            // What the end of the connections has started: sign-outs, ends of sessions.
-            self.front_end.finish().await;
-            self.immcu.stop().await;
-            self.registrar.close_watchers();
-            self.background.stop.cancel();
-            self.background.tasks.close();
-            self.background.tasks.wait().await;
-            self.database.close().await;
-        };
-        if !within(REST, rest).await {
-            tracing::warn!("some tasks were cut off");
-            self.immcu.abort();
-        }
-        tracing::info!("stopped");
     }
 }
 

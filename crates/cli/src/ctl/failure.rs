@@ -20,6 +20,10 @@ pub(super) enum Failure {
     Unreachable(PathBuf, std::io::Error),
     /// This user may not speak to the server.
     NotAllowed(PathBuf),
+    /// What it is about is not there.
+    NotFound(String),
+    /// Something else is there already.
+    Conflict(String),
     /// Something else.
     Failed(String),
 }
@@ -38,8 +42,8 @@ impl Failure {
         match self {
             Failure::Failed(_) => 1,
             Failure::Usage(_) => 2,
-            Failure::Refused(StatusCode::NOT_FOUND, _) => 3,
-            Failure::Refused(StatusCode::CONFLICT, _) => 4,
+            Failure::NotFound(_) | Failure::Refused(StatusCode::NOT_FOUND, _) => 3,
+            Failure::Conflict(_) | Failure::Refused(StatusCode::CONFLICT, _) => 4,
             Failure::Refused(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _)
             | Failure::NotAllowed(_) => 5,
             Failure::Refused(..) => 1,
@@ -51,6 +55,8 @@ impl Failure {
         match self {
             Failure::Failed(_) => "failed",
             Failure::Usage(_) => "usage",
+            Failure::NotFound(_) => "not_found",
+            Failure::Conflict(_) => "conflict",
             Failure::Refused(_, problem) => &problem.code,
             Failure::Unreachable(..) => "unreachable",
             Failure::NotAllowed(_) => "unauthorised",
@@ -69,7 +75,10 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Failed(message) | Failure::Usage(message) => f.write_str(message),
+            Failure::Failed(message)
+            | Failure::Usage(message)
+            | Failure::NotFound(message)
+            | Failure::Conflict(message) => f.write_str(message),
             Failure::Refused(_, problem) => f.write_str(&problem.message),
             Failure::Unreachable(path, error) => write!(
                 f,
@@ -102,6 +111,8 @@ mod tests {
         assert_eq!(refused(StatusCode::FORBIDDEN), 5);
         assert_eq!(refused(StatusCode::SERVICE_UNAVAILABLE), 1);
         assert_eq!(Failure::usage("").exit_code(), 2);
+        assert_eq!(Failure::NotFound(String::new()).exit_code(), 3);
+        assert_eq!(Failure::Conflict(String::new()).exit_code(), 4);
         let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
         assert_eq!(Failure::Unreachable(PathBuf::new(), missing).exit_code(), 7);
         assert_eq!(Failure::NotAllowed(PathBuf::new()).exit_code(), 5);

@@ -3,6 +3,7 @@
 mod client;
 mod csv;
 mod failure;
+mod migrate;
 mod password;
 mod policy;
 mod settings;
@@ -65,6 +66,9 @@ pub enum Noun {
     /// Policies: what is stored, who has them, what applies to whom
     #[command(subcommand, visible_alias = "policies")]
     Policy(policy::Verb),
+    /// Move the data of a server that is stopped
+    #[command(subcommand)]
+    Migrate(migrate::Verb),
     /// The server in one screen
     Status,
     /// Print a completion script for a shell; bash: `source <(porticoctl completion bash)`
@@ -83,6 +87,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let terms = Terms {
         client: Client::new(&arguments.data_dir),
+        data_dir: arguments.data_dir,
         format: arguments.output,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -103,6 +108,7 @@ async fn dispatch(terms: &Terms, noun: Noun) -> Result<(), Failure> {
     match noun {
         Noun::User(verb) => user::run(terms, verb).await,
         Noun::Policy(verb) => policy::run(terms, verb).await,
+        Noun::Migrate(verb) => migrate::run(terms, verb).await,
         Noun::Status => status::run(terms).await,
         Noun::Completion { shell } => {
             completion(shell);
@@ -123,6 +129,8 @@ fn completion(shell: Shell) {
 #[derive(Debug)]
 struct Terms {
     client: Client,
+    /// Where the data of the server is, for what is done without it.
+    data_dir: PathBuf,
     format: Format,
 }
 

@@ -32,6 +32,7 @@ pub(super) fn run(arguments: &DemoArguments) -> ExitCode {
     let options = Options {
         roles: Vec::new(),
         demo: true,
+        exporter: None,
     };
     run::serve(run::Start {
         config,
@@ -49,11 +50,12 @@ fn layers(place: &Place) -> Layers {
 }
 
 /// Every listener, by its key.
-fn listeners(config: &mut Config) -> [(&'static str, &mut Option<SocketAddr>); 3] {
+fn listeners(config: &mut Config) -> [(&'static str, &mut Option<SocketAddr>); 4] {
     [
         ("sip.tls_listen", &mut config.sip.tls_listen),
         ("sip.tcp_listen", &mut config.sip.tcp_listen),
         ("ops.listen", &mut config.ops.listen),
+        ("ops.agent_listen", &mut config.ops.agent_listen),
     ]
 }
 

@@ -3,12 +3,16 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use hyper::{Method, StatusCode};
 use tokio::net::TcpStream;
 
 use super::{Place, fail, validated};
 use crate::{http, out};
+
+/// A server that takes longer to say that it is ready is not.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) fn run(place: &Place) -> ExitCode {
     let config = match validated(place.layers()) {
@@ -23,7 +27,12 @@ pub(super) fn run(place: &Place) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
-    match runtime.block_on(ready(reachable(address))) {
+    let answer = async {
+        tokio::time::timeout(PATIENCE, ready(reachable(address)))
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    };
+    match runtime.block_on(answer) {
         Ok((status, text)) => {
             out::print(&text);
             if status == StatusCode::OK {

@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use super::{Place, fail, runtime, validated};
+use super::{MigrateArguments, fail, runtime, validated};
 use crate::out;
 
-pub(super) fn run(place: &Place) -> ExitCode {
-    let config = match validated(place.layers()) {
+pub(super) fn run(arguments: &MigrateArguments) -> ExitCode {
+    let config = match validated(arguments.place.layers()) {
         Ok(config) => config,
         Err(code) => return code,
     };
@@ -14,7 +14,7 @@ pub(super) fn run(place: &Place) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
-    match runtime.block_on(server::migrate(&config)) {
+    match runtime.block_on(server::migrate(&config, arguments.wait)) {
         Ok(()) => {
             out::line("the database has the schema of this version");
             ExitCode::SUCCESS

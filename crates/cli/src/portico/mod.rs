@@ -44,7 +44,7 @@ pub enum Command {
     /// Serve with demo people, an echo contact and printed settings: for a first try
     Demo(DemoArguments),
     /// Bring the database to this version's schema and end
-    Migrate(Place),
+    Migrate(MigrateArguments),
     /// Ask the server of this configuration whether it is ready: exit code 0 or 1
     Healthcheck(Place),
     /// Look at the configuration
@@ -110,6 +110,16 @@ pub struct DemoArguments {
     logs: Logs,
 }
 
+/// Arguments of `portico migrate`.
+#[derive(Args, Debug)]
+pub struct MigrateArguments {
+    #[command(flatten)]
+    place: Place,
+    /// How long a Postgres server may take to answer, and another program to finish its migration
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = ::config::parse_duration)]
+    wait: std::time::Duration,
+}
+
 /// Runs the program.
 pub fn main(arguments: Arguments) -> ExitCode {
     let Some(command) = arguments.command.filter(|_| !arguments.version) else {
@@ -119,7 +129,7 @@ pub fn main(arguments: Arguments) -> ExitCode {
         Command::Run(arguments) if arguments.list_roles => run::list_roles(),
         Command::Run(arguments) => run::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
-        Command::Migrate(place) => migrate::run(&place),
+        Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Healthcheck(place) => healthcheck::run(&place),
         Command::Config(ConfigCommand::Check(place)) => config::check(&place),
         Command::Config(ConfigCommand::Show(place)) => config::show(&place),

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use config::{Config, Layers, Setting};
 use server::{Options, Running, Signal, Signals, StartError};
+use telemetry::otlp::Exporter;
 use telemetry::{LogFilter, LogFormat};
 use topology::Role;
 
@@ -30,6 +31,7 @@ pub(super) fn run(arguments: &RunArguments) -> ExitCode {
     let options = Options {
         roles: arguments.roles.clone(),
         demo: false,
+        exporter: None,
     };
     serve(Start {
         config,
@@ -51,17 +53,26 @@ pub(super) struct Start {
 }
 
 /// Serves and says so; the same for `run` and `demo`.
-pub(super) fn serve(start: Start) -> ExitCode {
-    let log = match telemetry::init_logging(start.format, &start.config.telemetry.log) {
+pub(super) fn serve(mut start: Start) -> ExitCode {
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    let exporter = {
+        let _within = runtime.enter();
+        exporter(&start)
+    };
+    start.options.exporter = match exporter {
+        Ok(exporter) => exporter,
+        Err(error) => return fail(&error),
+    };
+    let filter = &start.config.telemetry.log;
+    let log = match telemetry::init_logging(start.format, filter, start.options.exporter.as_ref()) {
         Ok(log) => log,
         Err(error) => return fail(&error),
     };
     telemetry::log_panics();
     raise_file_limit();
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&error),
-    };
     let demo = start.options.demo;
     match runtime.block_on(until_stopped(start, log)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -72,17 +83,43 @@ pub(super) fn serve(start: Start) -> ExitCode {
     }
 }
 
+/// What sends telemetry, if a collector is named.
+fn exporter(start: &Start) -> Result<Option<Exporter>, StartError> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let settings = server::otlp_settings(&start.config, &start.options.roles, variable)?;
+    Ok(settings
+        .map(|settings| telemetry::otlp::start(&settings))
+        .transpose()?)
+}
+
 async fn until_stopped(start: Start, log: LogFilter) -> Result<(), StartError> {
     // Before the start: a signal that comes meanwhile is obeyed afterwards instead of killing half a server.
     let mut signals = Signals::install()?;
-    let running = server::serve(start.config.clone(), start.options).await?;
+    let exporter = start.options.exporter.clone();
+    let running = match server::serve(start.config.clone(), start.options).await {
+        Ok(running) => running,
+        Err(error) => {
+            if let Some(exporter) = exporter {
+                exporter.stop().await;
+            }
+            return Err(error);
+        }
+    };
     announce(&start.config, &running, start.format);
     let mut reload = Reload {
         layers: start.layers,
         settings: start.settings,
         log,
     };
-    while signals.next().await == Signal::Reload {
+    let drain = running.drain_request();
+    loop {
+        let signal = tokio::select! {
+            signal = signals.next() => signal,
+            () = drain.asked() => Signal::Stop,
+        };
+        if signal == Signal::Stop {
+            break;
+        }
         reload.run();
         running.reload();
     }

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod control;
 #[cfg(test)]
+mod pool_database;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod support;

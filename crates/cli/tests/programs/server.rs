@@ -16,6 +16,11 @@ fn run(arguments: &[&str]) -> Answer {
 
 /// Status and body of a page of the ops listener.
 fn page(server: &Server, path: &str) -> (u16, String) {
+    asked(server, "GET", path)
+}
+
+/// What the ops listener answers to a request without a body.
+fn asked(server: &Server, method: &str, path: &str) -> (u16, String) {
     let address: SocketAddr = server.ready["listeners"]["ops"]
         .as_str()
         .unwrap()
@@ -24,7 +29,7 @@ fn page(server: &Server, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(
         stream,
-        "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     )
     .unwrap();
     let mut answer = String::new();
@@ -257,6 +262,17 @@ fn sigterm_stops_it_in_good_order() {
     let dir = server.data_dir();
     assert_eq!(server.exit_code(), Some(0));
     assert!(!dir.join("control.sock").exists());
+}
+
+#[test]
+fn a_drain_that_is_asked_for_on_the_ops_listener_ends_it_in_good_order_and_is_waited_for() {
+    let server = Server::start("run");
+    assert_eq!(page(&server, "/drainz"), (503, "serving\n".to_owned()));
+    assert_eq!(
+        asked(&server, "POST", "/drainz?wait=20"),
+        (200, "drained\n".to_owned())
+    );
+    assert_eq!(server.exit_code(), Some(0));
 }
 
 #[test]

@@ -180,7 +180,7 @@ pub struct Status {
     pub version: String,
     /// Name of this member.
     pub member: String,
-    /// `starting`, `serving` or `draining`.
+    /// `starting`, `serving`, `draining` or `drained`.
     pub state: String,
     /// Roles that run here.
     pub roles: Vec<String>,

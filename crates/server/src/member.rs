@@ -1,0 +1,363 @@
+//! Joining a pool: the listener for other members, the lease, and the clients that reach each role wherever it runs.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use config::{Config, StateUrl};
+use front_end::FrontEnd;
+use immcu::ImMcuService;
+use membership::{Membership, PartitionedRole, Timing};
+use registrar::PooledRegistrar;
+use rpc::{
+    DirectoryClient, Error, ErrorCode, Fence, FrontEndClient, FrontEnds, ImMcuClient, RegistrarClient,
+};
+use rpc_wire::exchange::{ConversationRouter, Counters, ExchangeOwner};
+use rpc_wire::proto::immcu::v1::im_mcu_server::ImMcuServer;
+use rpc_wire::transport::{Authority, Bound, Channel, Connector, MemberTls, listen};
+use rpc_wire::{
+    CacheSize, CachedRegistrar, Health as RpcHealth, LocalRegistrar, MAX_MESSAGE, OwnerMember,
+    RemoteDirectory, RemoteRegistrar, RoutedRegistrar, RpcServer,
+};
+use sip_auth::key_file::KeyFile;
+use store::{Incarnation, PartitionedBindings};
+use store_redis::{Redis, RedisBindings, RedisLeases};
+use tokio_util::sync::CancellationToken;
+use topology::{MemberId, Partition, Partitioned, Role};
+
+use crate::error::StartError;
+use crate::pool::{self, Conversations, LeaseFence, RoleRoutes, RpcPeers, This, Users};
+use crate::roles::Node;
+
+/// How long a front end waits for the other roles before it opens its listeners all the same.
+const COMPANY: Duration = Duration::from_secs(60);
+
+/// How often it looks.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// This member's place in a pool.
+pub(crate) struct Member {
+    pub(crate) membership: Membership,
+    pub(crate) redis: Redis,
+    this: MemberId,
+    incarnation: Incarnation,
+    roles: Vec<Role>,
+    connector: Connector,
+    users: Arc<Users>,
+    conversations: Arc<Conversations>,
+    exchange: Arc<Counters>,
+    bound: Option<Bound>,
+    /// Where the listener for other members really is.
+    pub(crate) address: SocketAddr,
+    /// Ends the listener for other members, before the stop of everything else.
+    stop_serving: CancellationToken,
+}
+
+/// What can go wrong with the listener for other members.
+fn rpc_error(problem: impl std::fmt::Display) -> StartError {
+    StartError::Rpc(problem.to_string())
+}
+
+/// Milliseconds since 1970: larger in every later life.
+fn incarnation() -> Incarnation {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Incarnation(since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
+}
+
+impl Member {
+    /// Binds the listener for other members and becomes a member. Nothing is owned before the roles are there.
+    pub(crate) async fn join(
+        node: &Node<'_>,
+        url: &StateUrl,
+        keys: &KeyFile,
+        roles: Vec<Role>,
+    ) -> Result<Self, StartError> {
+        let (rpc, pool) = (&node.config.rpc, &node.config.pool);
+        let listen_on = rpc
+            .listen
+            .ok_or_else(|| rpc_error("a member of a pool needs rpc.listen"))?;
+        let tls = match listen_on.ip().is_loopback() {
+            true => None,
+            false => {
+                let authority = Authority::new(keys.member_authority_seeds()).map_err(rpc_error)?;
+                Some(MemberTls::new(authority, node.member.clone()).map_err(rpc_error)?)
+            }
+        };
+        let bound = listen(listen_on, tls.clone()).await.map_err(rpc_error)?;
+        let address = bound.local_address();
+        let redis = Redis::new(
+            url.with_password()
+                .parse()
+                .map_err(|error| StartError::State(format!("{url}: {error}")))?,
+        );
+        let counted = redis.clone();
+        node.registry
+            .register(Box::new(move |page| counted.collect(page)));
+        let mut random = [0; 8];
+        getrandom::fill(&mut random)
+            .map_err(|error| StartError::State(format!("no random numbers: {error}")))?;
+        let leases = RedisLeases::new(redis.clone(), &pool.fqdn, u64::from_le_bytes(random));
+        let (users, conversations) = (Arc::new(Users::default()), Arc::new(Conversations::default()));
+        let mut owning: Vec<Arc<dyn PartitionedRole>> = Vec::new();
+        if roles.contains(&Role::Registrar) {
+            owning.push(users.clone());
+        }
+        if roles.contains(&Role::ImMcu) {
+            owning.push(conversations.clone());
+        }
+        let incarnation = incarnation();
+        let connector = Connector::new(tls);
+        let configured = membership::Config {
+            member: node.member.clone(),
+            incarnation,
+            roles: roles.clone(),
+            address: Some(advertised(node.config, address)),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            timing: Timing::default(),
+        };
+        let membership = Membership::start(
+            &configured,
+            Arc::new(leases),
+            Arc::new(RpcPeers(connector.clone())),
+            owning,
+            &node.background.tasks,
+            node.background.stop.clone(),
+        );
+        let counted = membership.clone();
+        node.registry
+            .register(Box::new(move |page| counted.collect(page)));
+        node.background.tasks.spawn(pool::report_the_dead(
+            membership.clone(),
+            node.background.stop.clone(),
+        ));
+        Ok(Member {
+            membership,
+            redis,
+            this: node.member.clone(),
+            incarnation,
+            roles,
+            connector,
+            users,
+            conversations,
+            exchange: Arc::default(),
+            bound: Some(bound),
+            address,
+            stop_serving: CancellationToken::new(),
+        })
+    }
+
+    /// Numbers of client connections of this life begin here.
+    pub(crate) fn first_connection(&self) -> u64 {
+        self.incarnation
+            .0
+            .saturating_mul(pool::CONNECTIONS_PER_MILLISECOND)
+    }
+
+    /// Whether what this member owns counts.
+    pub(crate) fn fence(&self) -> Arc<dyn Fence> {
+        Arc::new(LeaseFence(self.membership.ownership().clone()))
+    }
+
+    /// The bindings of the users this member owns, with their copy in Redis.
+    pub(crate) fn bindings(&self, config: &Config) -> Arc<PartitionedBindings> {
+        let copy = RedisBindings::new(self.redis.clone(), &config.pool.fqdn);
+        Arc::new(PartitionedBindings::new(Arc::new(copy)))
+    }
+
+    /// The registrar of this member is there: it takes its share.
+    pub(crate) fn fill_registrar(&self, node: &Node<'_>, registrar: &PooledRegistrar) {
+        self.users.fill(registrar.clone());
+        let stop = node.background.stop.clone();
+        node.background
+            .tasks
+            .spawn(registrar.clone().keep_copy(stop.clone()));
+        node.background.tasks.spawn(pool::forget_dead_front_ends(
+            registrar.clone(),
+            self.membership.routes().clone(),
+            stop,
+        ));
+    }
+
+    /// The owner of conversations of this member is there: it takes its share.
+    pub(crate) fn fill_immcu(&self, immcu: &ImMcuService) {
+        self.conversations
+            .fill(immcu.clone(), self.membership.routes().clone());
+    }
+
+    /// The registrar of every user, wherever it runs: for the other roles, and for administrators.
+    pub(crate) fn registrar(
+        &self,
+        node: &Node<'_>,
+        local: Option<LocalRegistrar>,
+    ) -> (RegistrarClient, DirectoryClient) {
+        let (tasks, stop) = (node.background.tasks.clone(), node.background.stop.clone());
+        let (connector, this) = (self.connector.clone(), self.this.clone());
+        let (dial_tasks, dial_stop) = (tasks.clone(), stop.clone());
+        let dial = Arc::new(move |owner: &OwnerMember| {
+            let channel = channel_to(&connector, owner)?;
+            let registrar = RemoteRegistrar::new(
+                channel.clone(),
+                this.clone(),
+                dial_tasks.clone(),
+                dial_stop.clone(),
+            );
+            Ok(LocalRegistrar {
+                registrar: RegistrarClient::local(Arc::new(registrar)),
+                directory: DirectoryClient::local(Arc::new(RemoteDirectory::new(channel))),
+            })
+        });
+        let routes = self.routes(Role::Registrar, Partitioned::Users);
+        let routed = RoutedRegistrar::new(routes, local, dial, tasks.clone(), stop.clone());
+        let everybody = RegistrarClient::local(Arc::new(routed.clone()));
+        let cached = CachedRegistrar::start(everybody, CacheSize::default(), &tasks, stop);
+        (
+            RegistrarClient::local(Arc::new(cached)),
+            DirectoryClient::local(Arc::new(routed)),
+        )
+    }
+
+    /// The owner of every conversation, wherever it runs.
+    pub(crate) fn conversations(&self, node: &Node<'_>, local: Option<ImMcuClient>) -> ConversationRouter {
+        let connector = self.connector.clone();
+        ConversationRouter::start(
+            self.this.clone(),
+            self.incarnation.0,
+            self.routes(Role::ImMcu, Partitioned::Conversations),
+            local,
+            Arc::new(move |owner: &OwnerMember| channel_to(&connector, owner)),
+            self.exchange.clone(),
+            node.background.tasks.clone(),
+            node.background.stop.clone(),
+        )
+    }
+
+    fn routes(&self, role: Role, keys: Partitioned) -> Arc<dyn rpc_wire::OwnerRoutes> {
+        RoleRoutes::shared(self.membership.routes().clone(), role, keys, self.this.clone())
+    }
+
+    /// Serves other members from now on.
+    pub(crate) async fn serve(
+        &mut self,
+        node: &Node<'_>,
+        registrar: Option<LocalRegistrar>,
+        immcu: Option<&ImMcuService>,
+    ) -> Option<RpcHealth> {
+        let bound = self.bound.take()?;
+        let mut server = RpcServer::builder().member(Arc::new(This {
+            member: self.this.clone(),
+            incarnation: self.incarnation,
+            roles: self.roles.clone(),
+            ownership: self.membership.ownership().clone(),
+        }));
+        if let Some(local) = registrar {
+            server = server.registrar(local.registrar).directory(local.directory);
+        }
+        if let Some(immcu) = immcu {
+            let epochs = immcu.clone();
+            let exchange = ExchangeOwner::new(
+                self.this.clone(),
+                self.incarnation.0,
+                ImMcuClient::local(Arc::new(immcu.clone())),
+                node.front_ends.clone(),
+                Arc::new(move |partition| epochs.epoch(partition)),
+                self.exchange.clone(),
+                node.background.tasks.clone(),
+                server.stopping(),
+            );
+            let service = ImMcuServer::new(exchange)
+                .max_decoding_message_size(MAX_MESSAGE)
+                .max_encoding_message_size(MAX_MESSAGE);
+            server = server.service(service);
+        }
+        let server = server.build().await;
+        let health = server.health();
+        let stop = self.stop_serving.clone();
+        node.background.tasks.spawn(async move {
+            if let Err(error) = server.serve(bound, stop).await {
+                tracing::error!(%error, "other members are not served any more");
+            }
+        });
+        Some(health)
+    }
+
+    /// Ends the listener for other members.
+    pub(crate) fn stop_serving(&self) {
+        self.stop_serving.cancel();
+    }
+
+    /// Waits until there is somebody for every user and every conversation, a minute at most.
+    pub(crate) async fn company(&self, router: &ConversationRouter) {
+        let until = tokio::time::Instant::now() + COMPANY;
+        let mut told = false;
+        while let Err(missing) = self.complete(Some(router)) {
+            if !std::mem::replace(&mut told, true) {
+                tracing::info!(missing, "waiting for the rest of the pool");
+            }
+            if tokio::time::Instant::now() >= until {
+                tracing::warn!(
+                    missing,
+                    "the pool is not complete; clients are let in all the same"
+                );
+                return;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Whether there is somebody for every user and every conversation.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub(crate) fn complete(&self, router: Option<&ConversationRouter>) -> Result<(), &'static str> {
+        let routes = self.membership.routes();
+        let owned = |keys| Partition::all().all(|partition| routes.owner(keys, partition).is_some());
+        if !owned(Partitioned::Users) {
+            Err("no registrar for some users")
+        } else if !owned(Partitioned::Conversations) {
+            Err("no owner for some conversations")
+        } else if router.is_some_and(|router| !router.is_connected()) {
+            Err("no stream to some owner of conversations")
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Lets owners of conversations reach this front end.
+pub(crate) fn let_owners_in(
+    router: &ConversationRouter,
+    front_end: &FrontEnd,
+    front_ends: &FrontEnds,
+    this: &MemberId,
+) {
+    let client = FrontEndClient::local(Arc::new(front_end.clone()));
+    front_ends.insert(this.clone(), client.clone());
+    router.serve(client, Arc::new(front_end.clone()));
+}
+
+fn channel_to(connector: &Connector, owner: &OwnerMember) -> Result<Channel, Error> {
+    let unusable = |problem: String| Error::new(ErrorCode::Unavailable, problem);
+    let address = owner
+        .address
+        .as_deref()
+        .ok_or_else(|| unusable(format!("{} says no address", owner.member)))?;
+    connector
+        .channel_to(&owner.member, address)
+        .map_err(|error| unusable(error.to_string()))
+}
+
+/// How others reach this member.
+fn advertised(config: &Config, bound: SocketAddr) -> String {
+    if let Some(advertise) = &config.rpc.advertise {
+        let port = match advertise.port {
+            None | Some(0) => bound.port(),
+            Some(port) => port,
+        };
+        return format!("{}:{port}", advertise.host);
+    }
+    if !bound.ip().is_unspecified() {
+        return bound.to_string();
+    }
+    let host = rustix::system::uname();
+    format!("{}:{}", host.nodename().to_string_lossy(), bound.port())
+}

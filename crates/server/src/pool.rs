@@ -1,0 +1,353 @@
+//! This member among others: what it tells membership of its roles, and what its roles learn of the pool.
+//!
+//! Membership is started first, with roles that are not there yet ([`Users`], [`Conversations`]); roles are started over its
+//! routes and its ownership, and filled in. A partition that is offered before that is refused, and offered again.
+
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use immcu::ImMcuService;
+use membership::{Membership, Ownership, PartitionedRole, PeerAnswer, Peers, Routes, TakeError, Validity};
+use registrar::PooledRegistrar;
+use rpc::Fence;
+use rpc_wire::transport::Connector;
+use rpc_wire::{Describe, Description, OwnerMember, OwnerRoutes, PartitionOwner, RemoteMember};
+use store::{Incarnation, Lease};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use topology::{MemberId, Partition, Partitioned, Role};
+
+/// How long one peer may take to say how it is: less than membership waits for all of them.
+const PEER: Duration = Duration::from_millis(800);
+
+/// How soon what a dead front end left behind is looked for again, when it could not be ended.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Connection numbers of one life begin at its incarnation times this: a later life's are larger, whatever the earlier
+/// one counted (a million connections a millisecond).
+pub(crate) const CONNECTIONS_PER_MILLISECOND: u64 = 1 << 20;
+
+// === fence ===
+
+/// Whether what this member owns counts.
+pub(crate) struct LeaseFence(pub(crate) Ownership);
+
+impl Fence for LeaseFence {
+    fn is_valid(&self) -> bool {
+        self.0.validity(Membership::now()) != Validity::Fenced
+    }
+}
+
+// === roles ===
+
+/// The registrar, once it is there.
+#[derive(Default)]
+pub(crate) struct Users(OnceLock<PooledRegistrar>);
+
+impl Users {
+    pub(crate) fn fill(&self, registrar: PooledRegistrar) {
+        // There is one start, and one registrar.
+        let _once = self.0.set(registrar);
+    }
+
+    fn get(&self) -> Result<&PooledRegistrar, TakeError> {
+        self.0
+            .get()
+            .ok_or_else(|| TakeError("the registrar has not started".to_owned()))
+    }
+}
+
+#[async_trait]
+impl PartitionedRole for Users {
+    fn keys(&self) -> Partitioned {
+        Partitioned::Users
+    }
+
+    async fn take(&self, partition: Partition, epoch: u64) -> Result<(), TakeError> {
+        self.get()?
+            .take(partition, epoch)
+            .await
+            .map_err(|error| TakeError(error.message))
+    }
+
+    async fn give(&self, partition: Partition) {
+        let Ok(registrar) = self.get() else { return };
+        if let Err(error) = registrar.give(partition).await {
+            // The next owner reads what the copy has; clients refresh the rest.
+            tracing::warn!(%error, %partition, "a partition leaves with bindings the shared store does not have");
+            registrar.lost(partition);
+        }
+    }
+
+    async fn lost(&self, partition: Partition) {
+        if let Ok(registrar) = self.get() {
+            registrar.lost(partition);
+        }
+    }
+
+    async fn reassert(&self, partitions: Vec<Partition>) {
+        let Ok(registrar) = self.get() else { return };
+        for partition in partitions {
+            if let Err(error) = registrar.reassert(partition).await {
+                // It stays marked, and is brought over with what else the copy lacks.
+                tracing::debug!(%error, %partition, "a partition is not written anew yet");
+            }
+        }
+    }
+}
+
+/// The owner of conversations, once it is there.
+#[derive(Default)]
+pub(crate) struct Conversations(OnceLock<(ImMcuService, Routes)>);
+
+impl Conversations {
+    pub(crate) fn fill(&self, immcu: ImMcuService, routes: Routes) {
+        // There is one start, and one owner.
+        let _once = self.0.set((immcu, routes));
+    }
+}
+
+#[async_trait]
+impl PartitionedRole for Conversations {
+    fn keys(&self) -> Partitioned {
+        Partitioned::Conversations
+    }
+
+    async fn take(&self, partition: Partition, epoch: u64) -> Result<(), TakeError> {
+        let Some((immcu, routes)) = self.0.get() else {
+            return Err(TakeError("the owner of conversations has not started".to_owned()));
+        };
+        let front_ends = routes
+            .members()
+            .into_iter()
+            .filter(|lease| lease.roles.contains(&Role::FrontEnd))
+            .map(|lease| lease.member)
+            .collect();
+        immcu.take(partition, epoch, front_ends).await;
+        Ok(())
+    }
+
+    async fn give(&self, partition: Partition) {
+        if let Some((immcu, _)) = self.0.get() {
+            immcu.give(partition).await;
+        }
+    }
+
+    async fn lost(&self, partition: Partition) {
+        if let Some((immcu, _)) = self.0.get() {
+            immcu.lost(partition);
+        }
+    }
+
+    /// What is known of conversations is known to the front ends that hold them: the shared store has no copy to lose.
+    async fn reassert(&self, _: Vec<Partition>) {}
+}
+
+// === routes ===
+
+/// The routes of one set of keys, as those see them who ask its owners.
+pub(crate) struct RoleRoutes {
+    routes: Routes,
+    role: Role,
+    keys: Partitioned,
+    this: MemberId,
+}
+
+impl RoleRoutes {
+    /// The routes to those who run `role`, which must be one that owns `keys`.
+    pub(crate) fn shared(
+        routes: Routes,
+        role: Role,
+        keys: Partitioned,
+        this: MemberId,
+    ) -> Arc<dyn OwnerRoutes> {
+        Arc::new(RoleRoutes {
+            routes,
+            role,
+            keys,
+            this,
+        })
+    }
+}
+
+impl OwnerRoutes for RoleRoutes {
+    fn owner(&self, partition: Partition) -> Option<PartitionOwner> {
+        let route = self.routes.owner(self.keys, partition)?;
+        Some(PartitionOwner {
+            owner: OwnerMember {
+                member: route.member,
+                incarnation: route.incarnation.0,
+                address: route.address.as_deref().map(str::to_owned),
+                is_self: route.is_self,
+            },
+            epoch: route.epoch,
+        })
+    }
+
+    fn members(&self) -> Vec<OwnerMember> {
+        let leases = self.routes.members().into_iter();
+        leases
+            .filter(|lease| lease.roles.contains(&self.role))
+            .map(|lease| OwnerMember {
+                is_self: lease.member == self.this,
+                member: lease.member,
+                incarnation: lease.incarnation.0,
+                address: lease.address,
+            })
+            .collect()
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.routes.watch()
+    }
+}
+
+// === peers ===
+
+/// Asks other members over gRPC how they are.
+pub(crate) struct RpcPeers(pub(crate) Connector);
+
+impl RpcPeers {
+    async fn ask_one(&self, peer: &Lease) -> PeerAnswer {
+        let Some(address) = &peer.address else {
+            return PeerAnswer::Silent;
+        };
+        let Ok(channel) = self.0.channel_to(&peer.member, address) else {
+            return PeerAnswer::Silent;
+        };
+        let asked = RemoteMember::new(channel).deadline(PEER).describe().await;
+        match asked {
+            Ok(said) if said.member == peer.member && said.incarnation == peer.incarnation.0 => {
+                PeerAnswer::Alive {
+                    renewed_ago: said.renewed_ago,
+                }
+            }
+            // Another life answers there: this one is dead.
+            Ok(said) if said.member == peer.member && said.incarnation > peer.incarnation.0 => {
+                PeerAnswer::Refused
+            }
+            Ok(_) => PeerAnswer::Silent,
+            Err(_) => refused(address).await,
+        }
+    }
+}
+
+/// Whether the host says that nobody listens there.
+async fn refused(address: &str) -> PeerAnswer {
+    match tokio::time::timeout(PEER, TcpStream::connect(address)).await {
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => PeerAnswer::Refused,
+        _ => PeerAnswer::Silent,
+    }
+}
+
+#[async_trait]
+impl Peers for RpcPeers {
+    async fn ask(&self, peers: &[Lease]) -> Vec<PeerAnswer> {
+        join_all(peers.iter().map(|peer| self.ask_one(peer))).await
+    }
+}
+
+/// Tells membership of members whose process is dead, so that what they own moves before their lease runs out: looks at
+/// every other member once a second and says which refuse connections.
+pub(crate) async fn report_the_dead(membership: Membership, stop: CancellationToken) {
+    let this = membership.status().member;
+    loop {
+        if stop
+            .run_until_cancelled(tokio::time::sleep(AGAIN))
+            .await
+            .is_none()
+        {
+            return;
+        }
+        let others = membership.routes().members().into_iter();
+        let looked = others
+            .filter(|lease| lease.member != this)
+            .map(|lease| async move {
+                let address = lease.address.clone()?;
+                (refused(&address).await == PeerAnswer::Refused).then_some(lease)
+            });
+        for lease in join_all(looked).await.into_iter().flatten() {
+            membership.refused(lease.member, lease.incarnation);
+        }
+    }
+}
+
+/// Describes this member to others.
+pub(crate) struct This {
+    pub(crate) member: MemberId,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) roles: Vec<Role>,
+    pub(crate) ownership: Ownership,
+}
+
+impl Describe for This {
+    fn describe(&self) -> Description {
+        Description {
+            member: self.member.clone(),
+            incarnation: self.incarnation.0,
+            roles: self.roles.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            renewed_ago: self.ownership.renewed_ago(Membership::now()),
+        }
+    }
+}
+
+// === front ends that are gone ===
+
+/// Ends the bindings of front ends that left the pool or came back as another process: whoever writes to their users would
+/// write to nobody. Each registrar does so for the users it owns, with every change of the pool.
+pub(crate) async fn forget_dead_front_ends(
+    registrar: PooledRegistrar,
+    routes: Routes,
+    stop: CancellationToken,
+) {
+    let mut changes = routes.watch();
+    let mut known: Vec<(MemberId, Incarnation)> = Vec::new();
+    let mut gone: Vec<(MemberId, Option<u64>)> = Vec::new();
+    loop {
+        let present: Vec<(MemberId, Incarnation)> = routes
+            .members()
+            .into_iter()
+            .filter(|lease| lease.roles.contains(&Role::FrontEnd))
+            .map(|lease| (lease.member, lease.incarnation))
+            .collect();
+        for (member, incarnation) in &known {
+            match present.iter().find(|(name, _)| name == member) {
+                Some((_, same)) if same == incarnation => {}
+                Some((_, later)) => {
+                    gone.push((
+                        member.clone(),
+                        Some(later.0.saturating_mul(CONNECTIONS_PER_MILLISECOND)),
+                    ));
+                }
+                None => gone.push((member.clone(), None)),
+            }
+        }
+        // One that is there now is not gone, whatever was said before.
+        gone.retain(|(member, since)| since.is_some() || !present.iter().any(|(name, _)| name == member));
+        known = present;
+        let mut left = Vec::new();
+        for (member, since) in std::mem::take(&mut gone) {
+            if let Err(error) = registrar.front_end_gone(&member, since).await {
+                tracing::debug!(%error, %member, "bindings of a front end that is gone could not be ended yet");
+                left.push((member, since));
+            }
+        }
+        gone = left;
+        let again = async {
+            match gone.is_empty() {
+                true => std::future::pending().await,
+                false => tokio::time::sleep(AGAIN).await,
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = changes.changed() => if changed.is_err() { return },
+            () = again => {}
+        }
+    }
+}

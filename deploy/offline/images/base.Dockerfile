@@ -1,0 +1,3 @@
+ARG ROOTFS
+FROM ${ROOTFS}
+CMD ["bash"]

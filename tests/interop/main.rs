@@ -1,9 +1,10 @@
 //! Real client programs against the real server: baresip, linphone-daemon, lyncdrive (libpurple with
-//! SIPE) and SIPp. `make interop` installs and builds them, then runs this.
+//! SIPE), SIPp, and a collector of telemetry. `make interop` installs and builds them, then runs this.
 
 mod echo;
 mod endpoints;
 mod errors;
+mod otlp;
 mod readme;
 mod sipp;
 mod talk;

@@ -29,6 +29,7 @@ const DEAF: Duration = Duration::from_millis(20);
 
 /// What is asked of the task from outside.
 pub(crate) enum Request {
+    HandOver,
     Drain(Instant),
     Refused(MemberId, Incarnation),
 }
@@ -164,6 +165,7 @@ impl Driver {
                     self.shared.machine.lock().done(reports.drain(..), now());
                 }
                 request = self.requests.recv() => match request {
+                    Some(Request::HandOver) => self.shared.machine.lock().hand_over(now()),
                     Some(Request::Drain(deadline)) => self.shared.machine.lock().drain(deadline, now()),
                     Some(Request::Refused(member, life)) => {
                         self.shared.machine.lock().refused(member, life, now());
@@ -271,7 +273,7 @@ impl Driver {
         match (*before, validity) {
             (before, validity) if before == validity => return,
             (_, Validity::Confirmed) => {
-                tracing::info!(%member, "the lease is renewed again: what this member owns counts")
+                tracing::info!(%member, "the lease is renewed: what this member owns counts")
             }
             (_, Validity::Frozen) => {
                 tracing::warn!(%member, "nobody can renew a lease: owners go on, nobody takes over")
@@ -352,7 +354,8 @@ async fn take(
         Ok(Err(error)) => error.to_string(),
         Err(_) => "not in time".to_owned(),
     };
-    tracing::warn!(%partition, epoch, error = reason, "a partition could not be loaded");
+    // It is counted and tried again; hundreds may fail at one time, and each a second later again.
+    tracing::debug!(%partition, epoch, error = reason, "a partition could not be loaded");
     lose(roles, partition).await;
     Done::NotTaken
 }

@@ -118,6 +118,17 @@ impl Membership {
         }
     }
 
+    /// Says to the pool that this member leaves soon: from now on what it owns goes to others, and nothing new comes here. It
+    /// stays a member until [`Membership::drain`]. Returns at once, before anything was handed over; at the end of membership
+    /// it does nothing.
+    pub async fn hand_over(&self) {
+        tokio::select! {
+            () = self.shared.over.cancelled() => {}
+            // Fails only when membership is over.
+            _ = self.shared.requests.send(Request::HandOver) => {}
+        }
+    }
+
     /// Leaves: hands over what it owns, until `deadline` from now, then gives the lease back. Returns when membership is over.
     /// A second call can bring the deadline nearer.
     pub async fn drain(&self, deadline: Duration) -> Drained {

@@ -123,7 +123,7 @@ impl Machine {
         self.dirty = false;
         if !matches!(
             self.stage,
-            Stage::Serving | Stage::HandingOver { .. } | Stage::Finishing { .. }
+            Stage::Serving | Stage::Emptying | Stage::HandingOver { .. } | Stage::Finishing { .. }
         ) {
             return;
         }

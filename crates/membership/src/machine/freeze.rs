@@ -64,7 +64,8 @@ impl Machine {
             view.members.retain(|lease| lease.member != *member);
             self.routes_dirty = true;
         }
-        // Its partitions are free.
+        // Its partitions are free; the next view differs in nothing from this one, and is to be looked at all the same.
+        self.look_again = true;
         self.renew_at = now;
     }
 

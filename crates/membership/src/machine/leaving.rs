@@ -10,12 +10,16 @@ use super::{Effect, Machine, Phase, Slots};
 ///
 /// ```text
 ///   Serving --drain--> HandingOver --nothing left that another could take,--> Finishing --roles are done,--> Leaving --> Gone
-///                                    or the deadline                                    or the deadline
+///      \                ^            or the deadline                                    or the deadline
+///       hand over -> Emptying --drain
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stage {
     /// It takes part.
     Serving,
+    /// Its lease says that it leaves; what it owns goes to others, as far as there are others. It stays a member, and serves
+    /// what it has, until it is told to leave: clients are still connected here.
+    Emptying,
     /// Its lease says that it leaves; what it owns goes to others.
     HandingOver {
         /// After this, what is left is given up without a receiver.
@@ -48,16 +52,26 @@ impl Stage {
             Stage::HandingOver { deadline } | Stage::Finishing { deadline } | Stage::Leaving { deadline } => {
                 Some(deadline)
             }
-            Stage::Serving | Stage::Gone | Stage::Superseded => None,
+            Stage::Serving | Stage::Emptying | Stage::Gone | Stage::Superseded => None,
         }
     }
 }
 
 impl Machine {
+    /// Begins to hand over what it owns, and takes nothing new; it stays a member. Does nothing to one that leaves.
+    pub fn hand_over(&mut self, now: Instant) {
+        if self.stage == Stage::Serving {
+            self.stage = Stage::Emptying;
+            self.lease.draining = true;
+            self.renew_at = now;
+        }
+        self.advance(now);
+    }
+
     /// Begins to leave. What it owns is handed over until `deadline`; a second call can only bring that nearer.
     pub fn drain(&mut self, deadline: Instant, now: Instant) {
         match &mut self.stage {
-            Stage::Serving => {
+            Stage::Serving | Stage::Emptying => {
                 self.stage = Stage::HandingOver { deadline };
                 self.lease.draining = true;
                 self.renew_at = now;

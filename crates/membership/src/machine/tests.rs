@@ -311,3 +311,90 @@ fn the_last_member_leaves_without_waiting_for_somebody_to_hand_over_to() {
     hand.machine.answered(Ok(Reply::Done), hand.at(2));
     assert_eq!(hand.effects(), [Effect::Gone]);
 }
+
+#[test]
+fn a_member_that_hands_over_keeps_its_lease_until_it_is_told_to_leave() {
+    let mut hand = Hand::working(&["fe1"]);
+    hand.machine.hand_over(hand.at(1));
+    let [Effect::Call(Call::Renew(told, _))] = &hand.effects()[..] else {
+        panic!("others must learn of it at once")
+    };
+    assert!(told.draining);
+    // Somebody else is there who does not leave.
+    let Reply::View(mut seen) = view(1, &["fe1", "fe2"]) else {
+        unreachable!()
+    };
+    seen.members[0].draining = true;
+    hand.machine.answered(Ok(Reply::View(seen)), hand.at(1));
+    assert_eq!(hand.effects(), [Effect::Role(KEYS, RoleCall::Give(first()))]);
+    hand.machine.done([(KEYS, first(), Done::Given)], hand.at(1));
+    let effects = hand.effects();
+    assert!(
+        matches!(effects[..], [Effect::Call(Call::Transfer(..))]),
+        "{effects:?}"
+    );
+    let moved = Reply::Partitions(vec![(first(), 6)]);
+    hand.machine.answered(Ok(moved), hand.at(2));
+    assert_eq!(hand.machine.held(KEYS), [0, 0, 0]);
+    // Nothing is left, and it renews its lease all the same: clients are still here.
+    let renewed = hand.wake(10);
+    let says_so = |effect: &Effect| matches!(effect, Effect::Call(Call::Renew(lease, _)) if lease.draining);
+    assert!(renewed.iter().any(says_so), "{renewed:?}");
+    assert_eq!(hand.machine.stage(), Stage::Emptying);
+    hand.machine.drain(hand.at(1_000), hand.at(10));
+    assert!(matches!(hand.machine.stage(), Stage::Leaving { .. }));
+}
+
+#[test]
+fn a_member_alone_goes_on_with_what_nobody_else_could_take() {
+    let mut hand = Hand::working(&["fe1"]);
+    hand.machine.hand_over(hand.at(1));
+    hand.effects();
+    let Reply::View(mut seen) = view(1, &["fe1"]) else {
+        unreachable!()
+    };
+    seen.members[0].draining = true;
+    hand.machine.answered(Ok(Reply::View(seen)), hand.at(1));
+    assert_eq!(hand.effects(), []);
+    assert!(hand.works_at(2));
+}
+
+#[test]
+fn what_an_evicted_member_owned_is_claimed_though_nothing_else_changes() {
+    let mut hand = Hand::working(&["fe1", "fe4"]);
+    let names = ["fe1", "fe4"].map(MemberId::new);
+    // All others: nothing is left that the machine would look at for another reason.
+    let theirs: Vec<Partition> = Partition::all().filter(|one| *one != first()).collect();
+    let Reply::View(mut both) = view(1, &["fe1", "fe4"]) else {
+        unreachable!()
+    };
+    if let Some(table) = &mut both.owners[KEYS.index()] {
+        table.version = 2;
+        let owner = store::Owner {
+            member: names[1].clone(),
+            incarnation: Incarnation(1),
+            epoch: 6,
+        };
+        theirs.iter().for_each(|one| table.set(*one, Some(owner.clone())));
+    }
+    let mut unchanged = both.clone();
+    unchanged.owners = [None, None];
+    hand.wake(1);
+    hand.machine.answered(Ok(Reply::View(both)), hand.at(1));
+    for seconds in 2..=20 {
+        hand.wake(seconds);
+        let answer = Ok(Reply::View(unchanged.clone()));
+        hand.machine.answered(answer, hand.at(seconds));
+    }
+    hand.machine
+        .refused(names[1].clone(), Incarnation(1), hand.at(20));
+    assert!(asks(&hand.effects()));
+    hand.machine.heard(&[PeerAnswer::Refused], hand.at(20));
+    hand.effects();
+    hand.machine.answered(Ok(Reply::Done), hand.at(20));
+    assert!(matches!(hand.effects()[..], [Effect::Call(Call::Renew(..))]));
+    unchanged.members.retain(|lease| lease.member == names[0]);
+    hand.machine.answered(Ok(Reply::View(unchanged)), hand.at(20));
+    let claim = Effect::Call(Call::Claim(KEYS, theirs));
+    assert!(hand.effects().contains(&claim));
+}

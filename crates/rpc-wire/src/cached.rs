@@ -18,6 +18,8 @@ use rpc::{
     Register, RegisterError, Registered, Registrar, RegistrarChange, RegistrarClient, Unregister,
 };
 use sip_types::AddressOfRecord;
+use telemetry::Page;
+use telemetry::names::{self, label};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tokio_stream::StreamExt;
@@ -97,19 +99,37 @@ impl CachedRegistrar {
         CachedRegistrar(inner)
     }
 
-    /// What it counted since it began.
+    /// Writes what it counts on a page of metrics.
+    pub fn collect(&self, page: &mut Page) {
+        let now = self.counters();
+        for (result, count) in [
+            ("hit", now.hits),
+            ("miss", now.misses),
+            ("invalidated", now.invalidations),
+            ("stream_broke", now.breaks),
+        ] {
+            page.counter(&names::RPC_CACHE, &[(label::RESULT, result)], count);
+        }
+    }
+
+    /// What it answered so far.
     pub fn counters(&self) -> CacheSnapshot {
         self.0.counters.snapshot()
     }
 }
 
+/// Failures in a row before an operator is told.
+const PATIENT_FAILURES: u32 = 8;
+
 impl Inner {
     async fn follow(&self) -> std::convert::Infallible {
         let mut pause = PAUSES.0;
+        let mut failures = 0_u32;
         loop {
             match self.registrar.watch().await {
                 Ok(mut changes) => {
                     pause = PAUSES.0;
+                    failures = 0;
                     self.stands();
                     while let Some(change) = changes.next().await {
                         self.apply(change);
@@ -119,7 +139,14 @@ impl Inner {
                         "the stream of changes broke: nothing is remembered of the registrar until it stands again"
                     );
                 }
-                Err(error) => tracing::warn!(%error, "no stream of changes from the registrar"),
+                Err(error) => {
+                    // A registrar that starts or moves is away for a moment.
+                    failures = failures.saturating_add(1);
+                    match failures == PATIENT_FAILURES {
+                        true => tracing::warn!(%error, "no stream of changes from the registrar for a while"),
+                        false => tracing::debug!(%error, "no stream of changes from the registrar"),
+                    }
+                }
             }
             sleep(pause).await;
             pause = (pause * 2).min(PAUSES.1);

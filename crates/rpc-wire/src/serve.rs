@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rpc::{DirectoryClient, RegistrarClient};
+use telemetry::Page;
+use telemetry::names::{self, label};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_stream::StreamExt;
@@ -175,6 +177,22 @@ pub struct RpcServer {
 pub struct ServerCountersHandle(Arc<ServerCounters>);
 
 impl ServerCountersHandle {
+    /// Writes what was refused on a page of metrics.
+    pub fn collect(&self, page: &mut Page) {
+        let now = self.snapshot();
+        for (reason, count) in [
+            ("too_many_connections", now.too_many_connections),
+            ("too_many_handshakes", now.too_many_handshakes),
+            ("slow_handshake", now.slow_handshakes),
+            ("failed_handshake", now.failed_handshakes),
+            ("failed_accept", now.failed_accepts),
+            ("too_many_calls", now.too_many_calls),
+            ("deadline_passed", now.deadlines_passed),
+        ] {
+            page.counter(&names::RPC_REFUSED, &[(label::REASON, reason)], count);
+        }
+    }
+
     /// The numbers as they are now.
     pub fn snapshot(&self) -> ServerSnapshot {
         self.0.snapshot()

@@ -2,8 +2,14 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use telemetry::Page;
+use telemetry::names::{self, label};
+
 /// Upper bounds of the sizes of batches that are counted apart.
 const SIZES: [u64; 6] = [1, 4, 16, 32, 63, u64::MAX];
+
+/// The same in words.
+const SIZE_NAMES: [&str; 6] = ["1", "2-4", "5-16", "17-32", "33-63", "64"];
 
 /// Counters of all exchanges of this process.
 #[derive(Debug, Default)]
@@ -79,6 +85,26 @@ impl Counters {
 
     pub(super) fn broken(&self) {
         self.broken.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Writes the numbers on a page of metrics.
+    pub fn collect(&self, page: &mut Page) {
+        let now = self.snapshot();
+        page.counter(&names::RPC_ITEMS, &[], now.items);
+        for (name, (_, count)) in SIZE_NAMES.into_iter().zip(&now.batches) {
+            page.counter(&names::RPC_BATCHES, &[(label::SIZE, name)], *count);
+        }
+        for (event, count) in [
+            ("resent", now.resent),
+            ("rerouted", now.rerouted),
+            ("stale", now.stale),
+            ("malformed", now.malformed),
+            ("full", now.full),
+            ("connected", now.connected),
+            ("broken", now.broken),
+        ] {
+            page.counter(&names::RPC_EVENTS, &[(label::REASON, event)], count);
+        }
     }
 
     /// What was counted so far.

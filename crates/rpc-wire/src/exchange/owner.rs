@@ -25,6 +25,7 @@ use crate::codec::{Malformed, milliseconds};
 use crate::proto::immcu::v1 as wire;
 use crate::proto::immcu::v1::front_end_item::Body as Up;
 use crate::proto::immcu::v1::owner_item::Body as Down;
+use crate::transport::Peer;
 
 /// How long a front end may take for what needs no client: ending a leg, showing that somebody types.
 const CONTROL: Duration = Duration::from_secs(5);
@@ -91,6 +92,7 @@ impl wire::im_mcu_server::ImMcu for ExchangeOwner {
         &self,
         request: Request<Streaming<wire::ExchangeRequest>>,
     ) -> Result<Response<Self::ExchangeStream>, Status> {
+        let peer = request.extensions().get::<Peer>().cloned();
         let mut items = request.into_inner();
         let first = items
             .message()
@@ -102,6 +104,11 @@ impl wire::im_mcu_server::ImMcu for ExchangeOwner {
         };
         if hello.member.is_empty() {
             return Err(Status::invalid_argument("a hello names its member"));
+        }
+        // What its certificate says, where it has one.
+        let proven = peer.and_then(|peer| peer.member);
+        if proven.is_some_and(|proven| proven.as_str() != hello.member) {
+            return Err(Status::permission_denied("a hello in the name of another member"));
         }
         let (sending, batches) = Sending::new(self.counters.clone());
         let greeting = Down::Hello(wire::OwnerHello {

@@ -93,6 +93,11 @@ enum Reply {
 }
 
 impl Reply {
+    /// Whether what was asked for has happened.
+    fn is_success(&self) -> bool {
+        matches!(self, Reply::Open(Ok(_)) | Reply::Submit(Ok(())) | Reply::Done(()))
+    }
+
     fn of_wire(body: Down) -> Result<Self, Error> {
         match body {
             Down::OpenResult(result) => Ok(Reply::Open(
@@ -113,8 +118,8 @@ fn unexpected() -> Error {
 /// What an answer on a stream is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Waits {
-    /// A request of this lane, by its number in the router.
-    Request(Partition, u64),
+    /// A request of this lane, by its number in the router, asked of the owner with this epoch.
+    Request(Partition, u64, u64),
     /// The legs that were named for this lane, under this epoch.
     Hold(Partition, u64),
 }
@@ -125,8 +130,8 @@ struct Pending {
     reply: oneshot::Sender<Result<Reply, Error>>,
     /// The trace it belongs to.
     trace: Option<wire::TraceContext>,
-    /// False: to be sent (again).
-    sent: bool,
+    /// The epoch of the owner it was sent to; `None`: to be sent (again).
+    sent: Option<u64>,
 }
 
 // === lanes ===
@@ -148,6 +153,13 @@ struct Lane {
     requests: BTreeMap<u64, Pending>,
 }
 
+impl Lane {
+    /// The epoch of the owner that is asked.
+    fn epoch(&self) -> u64 {
+        self.told.as_ref().map_or(0, |(_, epoch)| *epoch)
+    }
+}
+
 /// What all tasks of a router share.
 pub(super) struct Inner {
     pub(super) member: MemberId,
@@ -164,6 +176,8 @@ pub(super) struct Inner {
     holder: ArcSwapOption<Arc<dyn LegHolder>>,
     /// Something has to be looked at: links, owners, lanes that are held up.
     work: Notify,
+    /// The same, but not at once.
+    refused: Notify,
     stop: CancellationToken,
 }
 
@@ -203,6 +217,7 @@ impl ConversationRouter {
             front_end: ArcSwapOption::empty(),
             holder: ArcSwapOption::empty(),
             work: Notify::new(),
+            refused: Notify::new(),
             stop,
         });
         tasks.spawn(inner.clone().drive());
@@ -320,9 +335,9 @@ impl Inner {
         let number = self.queue(&mut lane, request, until, reply)?;
         if !lane.held_up {
             self.send(&mut lane, partition, number);
-        }
-        if lane.held_up {
-            self.work.notify_one();
+            if lane.held_up {
+                self.refused.notify_one();
+            }
         }
         Ok(Placed::Queued(number))
     }
@@ -337,6 +352,7 @@ impl Inner {
     ) -> Result<u64, Error> {
         let mut lane = self.lane(partition).lock();
         lane.held_up = true;
+        self.refused.notify_one();
         self.queue(&mut lane, request, until, reply)
     }
 
@@ -360,7 +376,7 @@ impl Inner {
             until,
             reply,
             trace: trace_now(),
-            sent: false,
+            sent: None,
         };
         lane.requests.insert(number, pending);
         if lane.to.is_none() {
@@ -375,6 +391,7 @@ impl Inner {
             Some(To::Link(link)) => link.stream(),
             _ => None,
         };
+        let epoch = lane.epoch();
         let Some(stream) = stream else {
             lane.held_up = true;
             return;
@@ -384,13 +401,15 @@ impl Inner {
         };
         let left = pending.until.saturating_duration_since(Instant::now());
         let (body, trace) = (pending.request.to_wire(), pending.trace.clone());
-        let sent = stream.request(Waits::Request(partition, number), |sequence| wire::FrontEndItem {
-            deadline_ms: milliseconds(left),
-            trace,
-            ..item(sequence, body)
+        let sent = stream.request(Waits::Request(partition, number, epoch), |sequence| {
+            wire::FrontEndItem {
+                deadline_ms: milliseconds(left),
+                trace,
+                ..item(sequence, body)
+            }
         });
         match sent {
-            Ok(_) => pending.sent = true,
+            Ok(_) => pending.sent = Some(epoch),
             Err((NotSent::Ended, _)) => lane.held_up = true,
             Err((NotSent::Full, _)) => {
                 self.counters.full();
@@ -411,20 +430,26 @@ impl Inner {
                     self.hold_refused(partition, epoch);
                 }
             }
-            Waits::Request(partition, number) => self.replied(partition, number, reply),
+            Waits::Request(partition, number, epoch) => self.replied(partition, number, epoch, reply),
         }
     }
 
-    /// A request was answered; if by somebody who does not own the conversation, it is sent again.
-    fn replied(&self, partition: Partition, number: u64, reply: Result<Reply, Error>) {
+    /// A request was answered; if by somebody who does not own the conversation, it is sent again. An owner that was asked
+    /// before the present one may still say that it succeeded; that it failed is for the present one to say.
+    fn replied(&self, partition: Partition, number: u64, epoch: u64, reply: Result<Reply, Error>) {
         let mut lane = self.lane(partition).lock();
+        let Some(pending) = lane.requests.get_mut(&number) else {
+            return;
+        };
+        let is_present = pending.sent == Some(epoch);
+        if !is_present && !reply.as_ref().is_ok_and(Reply::is_success) {
+            return;
+        }
         if matches!(&reply, Err(error) if error.code == ErrorCode::Unavailable) {
-            if let Some(pending) = lane.requests.get_mut(&number) {
-                pending.sent = false;
-                lane.held_up = true;
-                self.counters.rerouted();
-                self.work.notify_one();
-            }
+            pending.sent = None;
+            lane.held_up = true;
+            self.counters.rerouted();
+            self.refused.notify_one();
         } else if let Some(pending) = lane.requests.remove(&number) {
             let _gave_up = pending.reply.send(reply);
         }
@@ -436,7 +461,7 @@ impl Inner {
         if lane.told.as_ref().is_some_and(|(_, told)| *told == epoch) {
             lane.told = None;
             lane.held_up = true;
-            self.work.notify_one();
+            self.refused.notify_one();
         }
     }
 
@@ -452,10 +477,12 @@ impl Inner {
         for waits in waiting {
             match waits {
                 Waits::Hold(partition, epoch) => self.hold_refused(partition, epoch),
-                Waits::Request(partition, number) => {
+                Waits::Request(partition, number, epoch) => {
                     let mut lane = self.lane(partition).lock();
-                    if let Some(pending) = lane.requests.get_mut(&number) {
-                        pending.sent = false;
+                    if let Some(pending) = lane.requests.get_mut(&number)
+                        && pending.sent == Some(epoch)
+                    {
+                        pending.sent = None;
                         lane.held_up = true;
                     }
                 }
@@ -482,6 +509,8 @@ impl Inner {
             tokio::select! {
                 () = self.stop.cancelled() => break,
                 () = again => {}
+                // Whoever refused is not asked again at once: it is about to learn what it owns.
+                () = self.refused.notified() => tokio::time::sleep(AGAIN).await,
                 () = self.work.notified() => {}
                 changed = changes.changed() => if changed.is_err() { break },
             }
@@ -546,6 +575,10 @@ impl Inner {
                     .is_none_or(|(told, epoch)| *told != owner.owner || *epoch != owner.epoch)
             {
                 lane.held_up = true;
+                // Whatever another owner was asked is asked of this one, before anything new: order survives the change.
+                for pending in lane.requests.values_mut() {
+                    pending.sent = pending.sent.filter(|epoch| *epoch == owner.epoch);
+                }
                 changed.push((partition, owner, lane.told.is_some()));
             }
         }
@@ -566,8 +599,8 @@ impl Inner {
                 if locally.is_empty() {
                     break;
                 }
-                for (number, request) in locally {
-                    self.ask_locally(partition, number, request);
+                for (number, epoch, request) in locally {
+                    self.ask_locally(partition, number, epoch, request);
                 }
             }
         }
@@ -648,13 +681,14 @@ impl Inner {
 
     /// Sends everything of a lane that has to be sent, in order, if its owner knows our legs. Returns what the local owner is
     /// to be asked; until that was begun the lane stays held up.
-    fn resend(&self, lane: &mut Lane, partition: Partition) -> Vec<(u64, Request)> {
+    fn resend(&self, lane: &mut Lane, partition: Partition) -> Vec<(u64, u64, Request)> {
         let now = Instant::now();
-        lane.requests
-            .retain(|_, pending| pending.sent || (pending.until > now && !pending.reply.is_closed()));
+        lane.requests.retain(|_, pending| {
+            pending.sent.is_some() || (pending.until > now && !pending.reply.is_closed())
+        });
         let knows_legs = lane.told.is_some() || self.holder.load().is_none();
         let unsent = |lane: &Lane| -> Vec<u64> {
-            let waiting = lane.requests.iter().filter(|(_, pending)| !pending.sent);
+            let waiting = lane.requests.iter().filter(|(_, pending)| pending.sent.is_none());
             waiting.map(|(number, _)| *number).collect()
         };
         let numbers = unsent(lane);
@@ -675,10 +709,11 @@ impl Inner {
             }
             Some(To::Local) if knows_legs => {
                 let mut requests = Vec::new();
+                let epoch = lane.epoch();
                 for number in numbers {
                     if let Some(pending) = lane.requests.get_mut(&number) {
-                        pending.sent = true;
-                        requests.push((number, pending.request.clone()));
+                        pending.sent = Some(epoch);
+                        requests.push((number, epoch, pending.request.clone()));
                     }
                 }
                 requests
@@ -688,12 +723,12 @@ impl Inner {
     }
 
     /// The owner is here now: it is asked in a task, whose first step is taken at once.
-    fn ask_locally(self: &Arc<Self>, partition: Partition, number: u64, request: Request) {
+    fn ask_locally(self: &Arc<Self>, partition: Partition, number: u64, epoch: u64, request: Request) {
         let Some(local) = self.local.clone() else { return };
         let inner = self.clone();
         poll_once_then_spawn(&self.tasks, async move {
             let reply = request.ask(&local).await;
-            inner.replied(partition, number, reply);
+            inner.replied(partition, number, epoch, reply);
         });
     }
 }

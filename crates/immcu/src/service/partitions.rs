@@ -68,6 +68,9 @@ pub(super) enum Admitted {
 pub(super) struct Partitions {
     parts: Box<[Mutex<Part>]>,
     fence: Arc<dyn Fence>,
+    /// Front ends that were waited for in vain: not again until they say something. A pool's partitions are taken a few at a
+    /// time, and each would wait for the same dead one.
+    silent: Mutex<HashSet<MemberId>>,
 }
 
 impl Partitions {
@@ -85,6 +88,7 @@ impl Partitions {
         Partitions {
             parts: Partition::all().map(|_| Mutex::new(part())).collect(),
             fence,
+            silent: Mutex::default(),
         }
     }
 
@@ -142,6 +146,7 @@ impl Inner {
 
     /// Legs a front end holds.
     pub(super) fn hold(self: &Arc<Self>, held: HeldLegs) -> Result<(), Error> {
+        self.partitions.silent.lock().remove(&held.member);
         let mut part = self.partitions.part(held.partition).lock();
         if let Part::NotOurs = &*part {
             return Err(unavailable("this member does not own the partition"));
@@ -191,6 +196,12 @@ impl ImMcuService {
     pub async fn take(&self, partition: Partition, epoch: u64, front_ends: Vec<MemberId>) {
         let inner = &self.0;
         let done = Arc::new(Notify::new());
+        let waiting_for = {
+            let silent = inner.partitions.silent.lock();
+            let mut front_ends = front_ends;
+            front_ends.retain(|member| !silent.contains(member));
+            front_ends.into_iter().collect()
+        };
         {
             let mut part = inner.partitions.part(partition).lock();
             if let Part::Ours { epoch: ours } = &mut *part {
@@ -199,7 +210,7 @@ impl ImMcuService {
             }
             *part = Part::Taking(Box::new(Taking {
                 epoch,
-                waiting_for: front_ends.into_iter().collect(),
+                waiting_for,
                 queued: Vec::new(),
                 done: done.clone(),
             }));
@@ -216,6 +227,8 @@ impl ImMcuService {
                 && taking.epoch == epoch
             {
                 tracing::debug!(%partition, missing = ?taking.waiting_for, "taken without the legs of some front ends");
+                let missing = taking.waiting_for.iter().cloned();
+                inner.partitions.silent.lock().extend(missing);
                 inner.activate(&mut part);
             }
         }

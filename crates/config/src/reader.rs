@@ -11,7 +11,7 @@ use crate::suggest;
 use crate::value::Value;
 
 /// Sections that are planned and have no keys yet, so that a file for a later version is told apart from a slip.
-const NOT_YET: [&str; 5] = ["rpc.", "admin.", "archiving.", "edge.", "sip.wss_listen"];
+const NOT_YET: [&str; 4] = ["admin.", "archiving.", "edge.", "sip.wss_listen"];
 
 /// The merged layers on one side, the problems and the effective settings on the other.
 pub(crate) struct Reader {

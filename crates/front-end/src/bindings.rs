@@ -13,13 +13,18 @@ use crate::service::FrontEndService;
 /// Content type of the notice (MS-SIPREGE section 2.2.2.2).
 const REGISTRATION_EVENT: &str = "text/registration-event";
 
+/// Seconds without a stream of changes before an operator is told: a registrar that starts or moves is away for a moment.
+const PATIENT_FAILURES: u32 = 5;
+
 impl FrontEndService {
     /// Follows the registrar's changes until it ends. To be run as a task for as long as the front end serves.
     pub(crate) async fn follow_bindings(self: Arc<Self>) {
         let mut may_have_missed = false;
+        let mut failures = 0_u32;
         loop {
             match self.registrar.watch().await {
                 Ok(mut changes) => {
+                    failures = 0;
                     if std::mem::replace(&mut may_have_missed, true) {
                         self.reconcile().await;
                     }
@@ -30,27 +35,15 @@ impl FrontEndService {
                     }
                     tracing::debug!("the stream of binding changes ended");
                 }
-                Err(error) => tracing::warn!(%error, "cannot follow binding changes"),
-            }
-            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-        }
-    }
-
-    /// Tells every client whose dialect knows how that this member stops, so that it signs in elsewhere at once instead of
-    /// waiting for its next request to fail.
-    pub(crate) fn farewell(self: &Arc<Self>) {
-        for flow in self.flows.values() {
-            for registration in flow.registrations() {
-                if registration.client.family == ClientFamily::Lync {
-                    self.send_notice(
-                        &flow,
-                        &registration,
-                        &registration.aor,
-                        "deactivated",
-                        "the server stops",
-                    );
+                Err(error) => {
+                    failures = failures.saturating_add(1);
+                    match failures == PATIENT_FAILURES {
+                        true => tracing::warn!(%error, "cannot follow binding changes for a while"),
+                        false => tracing::debug!(%error, "cannot follow binding changes"),
+                    }
                 }
             }
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         }
     }
 
@@ -105,6 +98,10 @@ impl FrontEndService {
             return;
         };
         flow.forget_registration(Some(&address.endpoint));
+        if end == BindingEnd::Replaced && flow.is_parting() {
+            // It went where it was told to; its connection is closed once nothing is under way on it.
+            return;
+        }
         let event = match end {
             // The client itself signed out: it knows.
             BindingEnd::Unregistered => return,
@@ -123,7 +120,7 @@ impl FrontEndService {
     }
 
     /// NOTIFY outside any dialog: the client shows the reason and signs in again or not.
-    fn send_notice(
+    pub(crate) fn send_notice(
         self: &Arc<Self>,
         flow: &Arc<Flow>,
         registration: &Registration,

@@ -44,6 +44,8 @@ pub(crate) enum Refused {
     SignInRate,
     /// Too many requests of all connections wait for their answer.
     Pending,
+    /// A sign-in while this member moves its clients elsewhere.
+    Draining,
     /// An extension that is not spoken here.
     Extension,
     /// A method, event or body that is not spoken here.
@@ -52,7 +54,7 @@ pub(crate) enum Refused {
     UnpairedReceipt,
 }
 
-const REFUSED: [(Refused, &str); 11] = [
+const REFUSED: [(Refused, &str); 12] = [
     (Refused::Malformed, "malformed"),
     (Refused::ForeignIdentity, "foreign_identity"),
     (Refused::Relay, "relay"),
@@ -61,6 +63,7 @@ const REFUSED: [(Refused, &str); 11] = [
     (Refused::UnauthenticatedRate, "unauthenticated_rate"),
     (Refused::SignInRate, "sign_in_rate"),
     (Refused::Pending, "pending"),
+    (Refused::Draining, "draining"),
     (Refused::Extension, "extension"),
     (Refused::Unsupported, "unsupported"),
     (Refused::UnpairedReceipt, "unpaired_receipt"),

@@ -48,6 +48,12 @@ pub(crate) fn request(
         );
     }
     match signed_in {
+        None if service.turns_away() => {
+            service.turn_away(flow, &key, &request);
+            // What it does next, it does on a connection to another front end.
+            flow.close(CloseReason::Shutdown);
+        }
+        Some(_) if flow.is_shut() => service.turn_away(flow, &key, &request),
         Some(who) => {
             dispatch(Incoming {
                 service: Arc::clone(service),

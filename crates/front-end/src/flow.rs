@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use rpc::{Binding, ConnectionId, EndpointId, Epoch};
+use rpc::{Binding, ClientFamily, ConnectionId, EndpointId, Epoch};
 use sip_auth::signature::{SecurityAssociation, SignatureFault};
 use sip_core::{ClientKey, DialogId, Received, ServerKey, TimedOut, Transactions, timer};
 use sip_transport::{CloseReason, Connection};
@@ -84,8 +84,24 @@ struct Inner {
     plain_only: bool,
     /// The client refused typing indications.
     no_typing: bool,
-    /// The connection is closed.
+    /// When the client last did something of its own accord, or answered.
+    active: Instant,
+    /// The client was told to go, or is to find its connection closed: this member stops.
+    parting: bool,
+    /// Nothing new is begun on the connection, from either side: it is about to be closed.
+    shut: bool,
+    /// The connection is closed, or nothing may be sent on it any more because it is being closed.
     gone: bool,
+}
+
+/// Whether a connection can be closed because this member stops.
+pub(crate) enum Parting {
+    /// Something is under way on it, or its client was told to go and has not signed in elsewhere.
+    NotYet,
+    /// Now: nothing is sent on it any more, and these registrations are to be ended.
+    Now(SmallVec<[Registration; 1]>),
+    /// It is closed.
+    Gone,
 }
 
 impl Flow {
@@ -109,6 +125,9 @@ impl Flow {
                 share: Share::new(service.config.requests_per_second),
                 plain_only: false,
                 no_typing: false,
+                active: Instant::now(),
+                parting: false,
+                shut: false,
                 gone: false,
             }),
         })
@@ -182,6 +201,10 @@ impl Flow {
         }
         if let Message::Request(request) = &mut message {
             request.set_source(self.connection.peer());
+        }
+        // A REGISTER comes by the clock: it says nothing about the person.
+        if !matches!(&message, Message::Request(request) if *request.method() == Method::Register) {
+            inner.active = now;
         }
         let received = inner.transactions.receive(message, now);
         match received {
@@ -290,6 +313,10 @@ impl Flow {
         service.counters.request_out(request.method());
         let (sender, receiver) = oneshot::channel();
         let mut inner = self.inner.lock();
+        if inner.gone {
+            // Nobody would read the answer.
+            return (None, receiver);
+        }
         let key = match inner.transactions.start(&request, Instant::now()) {
             Ok(key) => key,
             Err(error) => {
@@ -519,9 +546,12 @@ impl Flow {
             .retain(|known| endpoint.is_some_and(|endpoint| known.endpoint != *endpoint));
     }
 
-    /// The registration with exactly this epoch.
+    /// The registration with exactly this epoch, unless nothing may be sent to it any more.
     pub(crate) fn registration(&self, endpoint: &EndpointId, epoch: Epoch) -> Option<Registration> {
         let inner = self.inner.lock();
+        if inner.shut {
+            return None;
+        }
         inner
             .registrations
             .iter()
@@ -568,6 +598,54 @@ impl Flow {
                     .any(|known| known.endpoint == binding.address.endpoint)
             })
             .map(|binding| binding.expires_in)
+    }
+
+    // === parting ===
+
+    /// When the client last did something of its own accord, or answered.
+    pub(crate) fn last_active(&self) -> Instant {
+        self.inner.lock().active
+    }
+
+    /// Whether this member is about to close the connection.
+    pub(crate) fn is_parting(&self) -> bool {
+        self.inner.lock().parting
+    }
+
+    /// This member is about to close the connection: its client does not register on it again.
+    pub(crate) fn set_parting(&self) {
+        self.inner.lock().parting = true;
+    }
+
+    /// From now on nothing new is begun on this connection, from either side; what is under way goes on.
+    pub(crate) fn shut(&self) {
+        self.inner.lock().shut = true;
+    }
+
+    /// Whether nothing new is begun on this connection.
+    pub(crate) fn is_shut(&self) -> bool {
+        self.inner.lock().shut
+    }
+
+    /// Whether the connection can be closed: nothing is under way in either direction, and no Lync-family client that was
+    /// told to go is still registered on it. `overdue`: it is closed whatever is under way.
+    pub(crate) fn part(&self, overdue: bool) -> Parting {
+        let mut inner = self.inner.lock();
+        if inner.gone {
+            return Parting::Gone;
+        }
+        let registrations = inner.registrations.iter();
+        let told = registrations
+            .filter(|known| known.client.family == ClientFamily::Lync)
+            .count();
+        // Our own notice is under way too, but nobody waits for its answer.
+        let waits = inner.waiting.values().any(|waiter| !waiter.is_closed());
+        let told = told > 0 && !inner.shut;
+        if !overdue && (told || waits || inner.transactions.pending() > 0) {
+            return Parting::NotYet;
+        }
+        inner.gone = true;
+        Parting::Now(std::mem::take(&mut inner.registrations))
     }
 
     /// Whether the connection is closed: what it was asked will not be answered.

@@ -23,6 +23,7 @@ mod counters;
 mod deliver;
 mod dialect;
 mod dispatch;
+mod drain;
 mod flow;
 mod identity;
 mod ids;

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -59,6 +60,8 @@ pub(crate) struct FrontEndService {
     tasks: TaskTracker,
     /// Cancelled when the front end stops: who only waits, stops waiting.
     stopping: CancellationToken,
+    /// True: nobody signs in here any more.
+    turning_away: AtomicBool,
 }
 
 /// A front end, to be given to the transport as its handler and to the pool as a member. Cheap to clone.
@@ -91,6 +94,7 @@ impl FrontEnd {
             unauthenticated: Mutex::default(),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
+            turning_away: AtomicBool::new(false),
         }))
     }
 
@@ -112,6 +116,19 @@ impl FrontEnd {
     /// Follows the registrar's changes for as long as the front end serves: run it as a task.
     pub async fn follow_bindings(self) {
         self.0.follow_bindings().await;
+    }
+
+    /// From now on nobody signs in here: who tries on a connection of its own is told to go elsewhere at once (503,
+    /// `Retry-After: 0`), and that connection is closed. Who is signed in is served as before, and health probes are answered.
+    pub fn turn_away(&self) {
+        self.0.turning_away.store(true, Ordering::Release);
+    }
+
+    /// Moves the signed-in clients elsewhere, in waves spread over `window`, and returns when none is left: when `window` and
+    /// some seconds are over at the latest, if nobody signs in meanwhile (see [`FrontEnd::turn_away`]). Can be dropped at any
+    /// time; who was not moved stays connected.
+    pub async fn move_clients(&self, window: Duration) {
+        self.0.move_clients(window).await;
     }
 
     /// Tells the clients that this member stops. Their connections are still to be closed.
@@ -253,6 +270,11 @@ impl FrontEndService {
     }
 
     // === admission ===
+
+    /// Whether nobody signs in here any more.
+    pub(crate) fn turns_away(&self) -> bool {
+        self.turning_away.load(Ordering::Acquire)
+    }
 
     /// Whether one more request may wait for its answer.
     pub(crate) fn admit_pending(&self) -> bool {

@@ -20,6 +20,19 @@ pub(crate) struct Keys {
     pub(crate) log_tags: [u8; 32],
 }
 
+/// A member of a pool is given the pool's key file: one of its own would make it a stranger to the others.
+pub(crate) fn must_exist(path: &Path) -> Result<(), StartError> {
+    if path.exists() {
+        return Ok(());
+    }
+    Err(StartError::KeyFile {
+        path: path.to_owned(),
+        problem: "it is not there; every member of a pool needs the same file (docs/operations.md says how to make it, or copy it from a \
+                  member that has it)"
+            .to_owned(),
+    })
+}
+
 /// Reads the key file; one that is not there is generated, for its owner only.
 pub(crate) fn load_or_create(path: &Path) -> Result<Keys, StartError> {
     let text = match fs::read_to_string(path) {
@@ -78,6 +91,16 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), text);
         assert_eq!(first.log_tags, second.log_tags);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_member_of_a_pool_makes_no_key_file_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pool.key");
+        let error = must_exist(&path).unwrap_err();
+        assert!(error.to_string().contains("same file"), "{error}");
+        load_or_create(&path).unwrap();
+        assert!(must_exist(&path).is_ok());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use config::{Config, StateUrl};
 use front_end::FrontEnd;
 use immcu::ImMcuService;
-use membership::{Membership, PartitionedRole, Timing};
+use membership::{Membership, PartitionedRole, Timing, Validity};
 use registrar::PooledRegistrar;
 use rpc::{
     DirectoryClient, Error, ErrorCode, Fence, FrontEndClient, FrontEnds, ImMcuClient, RegistrarClient,
@@ -25,7 +25,10 @@ use store_redis::{Redis, RedisBindings, RedisLeases};
 use tokio_util::sync::CancellationToken;
 use topology::{MemberId, Partition, Partitioned, Role};
 
+use crate::background::Background;
 use crate::error::StartError;
+use crate::health::Health;
+use crate::ops::DrainRequest;
 use crate::pool::{self, Conversations, LeaseFence, RoleRoutes, RpcPeers, This, Users};
 use crate::roles::Node;
 
@@ -153,6 +156,27 @@ impl Member {
             .saturating_mul(pool::CONNECTIONS_PER_MILLISECOND)
     }
 
+    /// Ends this member when a later process of the same name has taken its place: after a restart that met the old process
+    /// still alive, or because two members were given one name.
+    pub(crate) fn make_way(&self, background: &Background, drain: DrainRequest) {
+        let (membership, stop) = (self.membership.clone(), background.stop.clone());
+        background.tasks.spawn(async move {
+            if stop.run_until_cancelled(membership.superseded()).await.is_some() {
+                drain.ask();
+            }
+        });
+    }
+
+    /// A member whose lease has run out is not ready. One that cannot renew it because Redis is away still is: nobody else
+    /// can do better.
+    pub(crate) fn report_to(&self, health: &Health) {
+        let ownership = self.membership.ownership().clone();
+        health.add_check("lease", move || match ownership.validity(Membership::now()) {
+            Validity::Confirmed | Validity::Frozen => Ok(()),
+            Validity::Fenced => Err("has run out: others may act in this member's place".to_owned()),
+        });
+    }
+
     /// Whether what this member owns counts.
     pub(crate) fn fence(&self) -> Arc<dyn Fence> {
         Arc::new(LeaseFence(self.membership.ownership().clone()))
@@ -174,6 +198,7 @@ impl Member {
         node.background.tasks.spawn(pool::forget_dead_front_ends(
             registrar.clone(),
             self.membership.routes().clone(),
+            RpcPeers(self.connector.clone()),
             stop,
         ));
     }
@@ -210,6 +235,9 @@ impl Member {
         let routed = RoutedRegistrar::new(routes, local, dial, tasks.clone(), stop.clone());
         let everybody = RegistrarClient::local(Arc::new(routed.clone()));
         let cached = CachedRegistrar::start(everybody, CacheSize::default(), &tasks, stop);
+        let counted = cached.clone();
+        node.registry
+            .register(Box::new(move |page| counted.collect(page)));
         (
             RegistrarClient::local(Arc::new(cached)),
             DirectoryClient::local(Arc::new(routed)),
@@ -271,6 +299,12 @@ impl Member {
         }
         let server = server.build().await;
         let health = server.health();
+        let refused = server.counters();
+        let exchange = self.exchange.clone();
+        node.registry.register(Box::new(move |page| {
+            refused.collect(page);
+            exchange.collect(page);
+        }));
         let stop = self.stop_serving.clone();
         node.background.tasks.spawn(async move {
             if let Err(error) = server.serve(bound, stop).await {
@@ -349,10 +383,7 @@ fn channel_to(connector: &Connector, owner: &OwnerMember) -> Result<Channel, Err
 /// How others reach this member.
 fn advertised(config: &Config, bound: SocketAddr) -> String {
     if let Some(advertise) = &config.rpc.advertise {
-        let port = match advertise.port {
-            None | Some(0) => bound.port(),
-            Some(port) => port,
-        };
+        let port = advertise.port.unwrap_or(bound.port());
         return format!("{}:{port}", advertise.host);
     }
     if !bound.ip().is_unspecified() {

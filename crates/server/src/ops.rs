@@ -2,6 +2,7 @@
 //! authentication.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -17,20 +18,43 @@ use crate::health::{Health, State as MemberState};
 /// The longest wait for the end of a drain that one request may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
-/// The wish that this member drains and ends. Whoever has it, `POST /drainz` or a control tool, means the same as SIGTERM:
+/// The wish that this member drains and ends. Whoever has it, `POST /drainz` or the control tool, means the same as SIGTERM:
 /// the program that runs the member waits for it beside its signals.
 #[derive(Clone, Debug, Default)]
-pub struct DrainRequest(CancellationToken);
+pub struct DrainRequest {
+    asked: CancellationToken,
+    hurried: CancellationToken,
+    /// Clients are being moved: the one part of a stop that can be shortened.
+    moving: Arc<AtomicBool>,
+}
 
 impl DrainRequest {
     /// Asks. Once is enough, and it cannot be taken back.
     pub fn ask(&self) {
-        self.0.cancel();
+        self.asked.cancel();
     }
 
     /// Waits until somebody asks.
     pub async fn asked(&self) {
-        self.0.cancelled().await;
+        self.asked.cancelled().await;
+    }
+
+    /// Asks a stop that is under way not to move clients any longer: they are told, and their connections closed. False: it
+    /// does not, and takes no longer than it must.
+    pub fn hurry(&self) -> bool {
+        let moving = self.moving.load(Ordering::Acquire);
+        if moving {
+            self.hurried.cancel();
+        }
+        moving
+    }
+
+    /// Moves clients, unless somebody asks to hurry. Whether it was done.
+    pub(crate) async fn unless_hurried(&self, moved: impl Future<Output = ()>) -> bool {
+        self.moving.store(true, Ordering::Release);
+        let done = self.hurried.run_until_cancelled(moved).await.is_some();
+        self.moving.store(false, Ordering::Release);
+        done
     }
 }
 
@@ -232,7 +256,7 @@ mod tests {
             get_page(&ops, "/drainz").await,
             (StatusCode::SERVICE_UNAVAILABLE, "serving\n".to_owned())
         );
-        assert!(!ops.drain.0.is_cancelled());
+        assert!(!ops.drain.asked.is_cancelled());
         assert_eq!(post(&ops, "/drainz").await, StatusCode::ACCEPTED);
         ops.drain.asked().await;
     }
@@ -249,6 +273,26 @@ mod tests {
         };
         let (page, ()) = tokio::join!(waiting, ends);
         assert_eq!(page, (StatusCode::OK, "drained\n".to_owned()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_stop_that_moves_clients_can_be_hurried() {
+        let drain = DrainRequest::default();
+        assert!(!drain.hurry(), "nothing is under way");
+        assert!(
+            drain
+                .unless_hurried(tokio::time::sleep(Duration::from_secs(30)))
+                .await
+        );
+        assert!(!drain.hurry(), "it is over");
+        let began = tokio::time::Instant::now();
+        let told = async {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            drain.hurry()
+        };
+        let (done, hurried) = tokio::join!(drain.unless_hurried(std::future::pending()), told);
+        assert_eq!((done, hurried), (false, true));
+        assert_eq!(began.elapsed().as_secs(), 3);
     }
 
     #[tokio::test(start_paused = true)]

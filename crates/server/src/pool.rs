@@ -4,8 +4,8 @@
 //! routes and its ownership, and filled in. A partition that is offered before that is refused, and offered again.
 
 use std::io;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
@@ -15,9 +15,9 @@ use registrar::PooledRegistrar;
 use rpc::Fence;
 use rpc_wire::transport::Connector;
 use rpc_wire::{Describe, Description, OwnerMember, OwnerRoutes, PartitionOwner, RemoteMember};
-use store::{Incarnation, Lease};
+use store::{Incarnation, LEASE_TTL_MS, Lease};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{SetOnce, watch};
 use tokio_util::sync::CancellationToken;
 use topology::{MemberId, Partition, Partitioned, Role};
 
@@ -44,20 +44,14 @@ impl Fence for LeaseFence {
 
 // === roles ===
 
-/// The registrar, once it is there.
+/// The registrar, once it is there. Until then what is to be taken waits: membership has the deadline.
 #[derive(Default)]
-pub(crate) struct Users(OnceLock<PooledRegistrar>);
+pub(crate) struct Users(SetOnce<PooledRegistrar>);
 
 impl Users {
     pub(crate) fn fill(&self, registrar: PooledRegistrar) {
         // There is one start, and one registrar.
         let _once = self.0.set(registrar);
-    }
-
-    fn get(&self) -> Result<&PooledRegistrar, TakeError> {
-        self.0
-            .get()
-            .ok_or_else(|| TakeError("the registrar has not started".to_owned()))
     }
 }
 
@@ -68,14 +62,15 @@ impl PartitionedRole for Users {
     }
 
     async fn take(&self, partition: Partition, epoch: u64) -> Result<(), TakeError> {
-        self.get()?
+        let registrar = self.0.wait().await;
+        registrar
             .take(partition, epoch)
             .await
             .map_err(|error| TakeError(error.message))
     }
 
     async fn give(&self, partition: Partition) {
-        let Ok(registrar) = self.get() else { return };
+        let Some(registrar) = self.0.get() else { return };
         if let Err(error) = registrar.give(partition).await {
             // The next owner reads what the copy has; clients refresh the rest.
             tracing::warn!(%error, %partition, "a partition leaves with bindings the shared store does not have");
@@ -84,13 +79,13 @@ impl PartitionedRole for Users {
     }
 
     async fn lost(&self, partition: Partition) {
-        if let Ok(registrar) = self.get() {
+        if let Some(registrar) = self.0.get() {
             registrar.lost(partition);
         }
     }
 
     async fn reassert(&self, partitions: Vec<Partition>) {
-        let Ok(registrar) = self.get() else { return };
+        let Some(registrar) = self.0.get() else { return };
         for partition in partitions {
             if let Err(error) = registrar.reassert(partition).await {
                 // It stays marked, and is brought over with what else the copy lacks.
@@ -100,9 +95,9 @@ impl PartitionedRole for Users {
     }
 }
 
-/// The owner of conversations, once it is there.
+/// The owner of conversations, once it is there. Until then what is to be taken waits, as with [`Users`].
 #[derive(Default)]
-pub(crate) struct Conversations(OnceLock<(ImMcuService, Routes)>);
+pub(crate) struct Conversations(SetOnce<(ImMcuService, Routes)>);
 
 impl Conversations {
     pub(crate) fn fill(&self, immcu: ImMcuService, routes: Routes) {
@@ -118,9 +113,7 @@ impl PartitionedRole for Conversations {
     }
 
     async fn take(&self, partition: Partition, epoch: u64) -> Result<(), TakeError> {
-        let Some((immcu, routes)) = self.0.get() else {
-            return Err(TakeError("the owner of conversations has not started".to_owned()));
-        };
+        let (immcu, routes) = self.0.wait().await;
         let front_ends = routes
             .members()
             .into_iter()
@@ -298,48 +291,89 @@ impl Describe for This {
 
 // === front ends that are gone ===
 
+/// How often in a row a front end that is no member may be silent before it counts as gone.
+const SILENT: u8 = 3;
+
+/// A front end that was a member and is none, or lives another life.
+struct Missing {
+    lease: Lease,
+    /// Connections of its present life begin here.
+    since: Option<u64>,
+    noticed: Instant,
+    silent: u8,
+}
+
+impl Missing {
+    fn new(lease: Lease) -> Self {
+        Missing {
+            lease,
+            since: None,
+            noticed: Instant::now(),
+            silent: 0,
+        }
+    }
+
+    /// Whether it serves nobody any more. A shared store that has just lost everything knows no members until they renew
+    /// their leases, so the missing one is asked; it has the time of a lease to come back.
+    async fn is_gone(&mut self, peers: &RpcPeers) -> bool {
+        if self.since.is_some() || self.noticed.elapsed() >= Duration::from_millis(LEASE_TTL_MS) {
+            return true;
+        }
+        match peers.ask_one(&self.lease).await {
+            PeerAnswer::Refused => true,
+            PeerAnswer::Alive { .. } => {
+                self.silent = 0;
+                false
+            }
+            PeerAnswer::Silent => {
+                self.silent += 1;
+                self.silent >= SILENT
+            }
+        }
+    }
+}
+
 /// Ends the bindings of front ends that left the pool or came back as another process: whoever writes to their users would
 /// write to nobody. Each registrar does so for the users it owns, with every change of the pool.
 pub(crate) async fn forget_dead_front_ends(
     registrar: PooledRegistrar,
     routes: Routes,
+    peers: RpcPeers,
     stop: CancellationToken,
 ) {
     let mut changes = routes.watch();
-    let mut known: Vec<(MemberId, Incarnation)> = Vec::new();
-    let mut gone: Vec<(MemberId, Option<u64>)> = Vec::new();
+    let mut known: Vec<Lease> = Vec::new();
+    let mut missing: Vec<Missing> = Vec::new();
     loop {
-        let present: Vec<(MemberId, Incarnation)> = routes
+        let present: Vec<Lease> = routes
             .members()
             .into_iter()
             .filter(|lease| lease.roles.contains(&Role::FrontEnd))
-            .map(|lease| (lease.member, lease.incarnation))
             .collect();
-        for (member, incarnation) in &known {
-            match present.iter().find(|(name, _)| name == member) {
-                Some((_, same)) if same == incarnation => {}
-                Some((_, later)) => {
-                    gone.push((
-                        member.clone(),
-                        Some(later.0.saturating_mul(CONNECTIONS_PER_MILLISECOND)),
-                    ));
-                }
-                None => gone.push((member.clone(), None)),
-            }
-        }
-        // One that is there now is not gone, whatever was said before.
-        gone.retain(|(member, since)| since.is_some() || !present.iter().any(|(name, _)| name == member));
+        missing.extend(known.into_iter().map(Missing::new));
+        // One that is there now is not gone, whatever was said before; but an earlier life of it is.
+        missing.retain_mut(|one| {
+            let now = present.iter().find(|lease| lease.member == one.lease.member);
+            let later = now.filter(|lease| lease.incarnation != one.lease.incarnation);
+            one.since = later.map(|later| later.incarnation.0.saturating_mul(CONNECTIONS_PER_MILLISECOND));
+            now.is_none() || later.is_some()
+        });
         known = present;
         let mut left = Vec::new();
-        for (member, since) in std::mem::take(&mut gone) {
-            if let Err(error) = registrar.front_end_gone(&member, since).await {
+        for mut one in std::mem::take(&mut missing) {
+            if !one.is_gone(&peers).await {
+                left.push(one);
+                continue;
+            }
+            let member = &one.lease.member;
+            if let Err(error) = registrar.front_end_gone(member, one.since).await {
                 tracing::debug!(%error, %member, "bindings of a front end that is gone could not be ended yet");
-                left.push((member, since));
+                left.push(one);
             }
         }
-        gone = left;
+        missing = left;
         let again = async {
-            match gone.is_empty() {
+            match missing.is_empty() {
                 true => std::future::pending().await,
                 false => tokio::time::sleep(AGAIN).await,
             }

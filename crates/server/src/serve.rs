@@ -1,7 +1,9 @@
-//! Puts a member together, in order, and takes it apart again, backwards.
+//! Puts a member together, in order; `stop` takes it apart again.
+
+mod stop;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use axum::Router;
 use config::{Config, StateStore};
@@ -10,7 +12,7 @@ use immcu::ImMcuService;
 use registrar::RegistrarService;
 use rpc::{FrontEndClient, FrontEnds, ImMcuClient, RegistrarClient};
 use rpc_wire::{Health as RpcHealth, LocalRegistrar};
-use sip_transport::{CloseReason, Listener, Transport};
+use sip_transport::{Listener, Transport};
 use sip_types::AddressOfRecord;
 use telemetry::Registry;
 use telemetry::otlp::Exporter;
@@ -31,18 +33,6 @@ use crate::ops::DrainRequest;
 use crate::ready::{Demo, Ready};
 use crate::roles::Node;
 use crate::{agent, demo, echo, keys, metrics, ops, roles, status};
-
-/// Time for requests that were accepted to get their answers.
-const ANSWERS: Duration = Duration::from_secs(5);
-/// Time for clients to answer that they know that this server stops. The notices themselves need none: a connection takes
-/// what is queued for it before it closes.
-const FAREWELL: Duration = Duration::from_millis(500);
-/// Time for connections to take what is queued for them and go.
-const CONNECTIONS: Duration = Duration::from_secs(10);
-/// Time to hand over what this member owns.
-const HAND_OVER: Duration = Duration::from_secs(20);
-/// Time for everything else.
-const REST: Duration = Duration::from_secs(5);
 
 /// What is not configuration: decided by the command that was started.
 #[derive(Clone, Debug, Default)]
@@ -72,6 +62,7 @@ pub struct Running {
     background: Background,
     database: Option<Database>,
     exporter: Option<Exporter>,
+    pace: config::Drain,
 }
 
 /// What a member stands on: everything that can be missing, taken or broken on this machine.
@@ -158,6 +149,10 @@ pub async fn serve(config: Config, options: Options) -> Result<Running, StartErr
         StateStore::Memory => None,
         StateStore::Redis(url) => Some(Member::join(&node, url, &keys.file, roles.clone()).await?),
     };
+    if let Some(member) = &member {
+        member.report_to(&health);
+        member.make_way(&background, drain.clone());
+    }
     let in_pool = member.as_ref();
     let runs = |role| roles.contains(&role);
     let registrar = match &database {
@@ -227,7 +222,10 @@ pub async fn serve(config: Config, options: Options) -> Result<Running, StartErr
     };
     let answers = Control {
         directory,
-        status: status::reporter(&ready, &config, &health, certificate.clone()),
+        status: status::reporter(&ready, &config, &health, certificate.clone(), member.as_ref()),
+        nodes: status::nodes(&ready, &health, member.as_ref()),
+        health: Arc::clone(&health),
+        drain: drain.clone(),
         kinds: roles::policy_kinds(),
         ntlm_by_default: config.auth.ntlm,
     };
@@ -259,6 +257,7 @@ pub async fn serve(config: Config, options: Options) -> Result<Running, StartErr
         background,
         database,
         exporter: options.exporter,
+        pace: config.drain,
     })
 }
 
@@ -267,6 +266,9 @@ async fn prepare(config: &Config, roles: &[Role]) -> Result<Ground, StartError> 
     let for_clients = roles.contains(&Role::FrontEnd);
     create_private_dir(&config.data_dir).map_err(StartError::file("create", &config.data_dir))?;
     let control = control::bind(&control::socket_path(&config.data_dir))?;
+    if config.store.state != StateStore::Memory {
+        keys::must_exist(&config.secrets.key_file)?;
+    }
     let keys = keys::load_or_create(&config.secrets.key_file)?;
     telemetry::install_tag_key(keys.log_tags);
     telemetry::show_identities(config.telemetry.identities);
@@ -345,80 +347,4 @@ impl Running {
                 .spawn_blocking(move || certificate.reload(SystemTime::now()));
         }
     }
-
-    /// Stops gracefully: not ready, no new connections, accepted requests answered, clients told, connections closed, what is
-    /// owned handed over, everything else ended. Each step has a deadline; what misses it is cut off and logged. Takes 23 s at
-    /// most, and 20 s more in a pool.
-    pub async fn stop(self) {
-        tracing::info!("stopping");
-        self.health.set_state(State::Draining);
-        if let Some(health) = &self.rpc_health {
-            health.set_all(false).await;
-        }
-        for listener in &*self.listeners {
-            listener.shutdown();
-        }
-        if let Some(front_end) = &self.front_end {
-            self.say_goodbye(front_end).await;
-        }
-        self.health.set_state(State::Drained);
-        if let Some(member) = &self.member {
-            let drained = member.membership.drain(HAND_OVER).await;
-            if drained.left > 0 {
-                tracing::warn!(left = drained.left, "some partitions were not handed over");
-            }
-            member.stop_serving();
-        }
-        let rest = async {
-            // What the end of the connections has started: sign-outs, ends of sessions.
-            if let Some(front_end) = &self.front_end {
-                front_end.finish().await;
-            }
-            if let Some(immcu) = &self.immcu {
-                immcu.stop().await;
-            }
-            if let Some(registrar) = &self.registrar {
-                registrar.close_watchers();
-            }
-            self.background.stop.cancel();
-            self.background.tasks.close();
-            self.background.tasks.wait().await;
-            if let Some(database) = &self.database {
-                database.close().await;
-            }
-        };
-        if !within(REST, rest).await {
-            tracing::warn!("some tasks were cut off");
-            if let Some(immcu) = &self.immcu {
-                immcu.abort();
-            }
-        }
-        tracing::info!("stopped");
-        if let Some(exporter) = &self.exporter {
-            exporter.stop().await;
-        }
-    }
-
-    /// Answers what was accepted, tells clients, and closes their connections.
-    async fn say_goodbye(&self, front_end: &FrontEnd) {
-        // Requests in flight, while their connections still stand.
-        if !within(ANSWERS, front_end.finish()).await {
-            tracing::warn!("some requests were not answered in time");
-        }
-        front_end.farewell();
-        if front_end.connections() > 0 {
-            tokio::time::sleep(FAREWELL).await;
-        }
-        for listener in &*self.listeners {
-            listener.close_all(CloseReason::Shutdown);
-        }
-        if !within(CONNECTIONS, self.transport.finished()).await {
-            tracing::warn!(connections = front_end.connections(), "connections cut off");
-        }
-    }
-}
-
-/// Whether something was done in time.
-async fn within(deadline: Duration, what: impl Future<Output = ()>) -> bool {
-    tokio::time::timeout(deadline, what).await.is_ok()
 }

@@ -4,6 +4,7 @@ mod client;
 mod csv;
 mod failure;
 mod migrate;
+mod node;
 mod password;
 mod policy;
 mod settings;
@@ -66,6 +67,9 @@ pub enum Noun {
     /// Policies: what is stored, who has them, what applies to whom
     #[command(subcommand, visible_alias = "policies")]
     Policy(policy::Verb),
+    /// Members of the pool, and the planned stop of one
+    #[command(subcommand, visible_alias = "nodes")]
+    Node(node::Verb),
     /// Move the data of a server that is stopped
     #[command(subcommand)]
     Migrate(migrate::Verb),
@@ -108,6 +112,7 @@ async fn dispatch(terms: &Terms, noun: Noun) -> Result<(), Failure> {
     match noun {
         Noun::User(verb) => user::run(terms, verb).await,
         Noun::Policy(verb) => policy::run(terms, verb).await,
+        Noun::Node(verb) => node::run(terms, verb).await,
         Noun::Migrate(verb) => migrate::run(terms, verb).await,
         Noun::Status => status::run(terms).await,
         Noun::Completion { shell } => {

@@ -2,8 +2,8 @@
 
 use server::control::api::Status;
 
-use super::Terms;
 use super::failure::Failure;
+use super::{Terms, node};
 
 pub(super) async fn run(terms: &Terms) -> Result<(), Failure> {
     let status: Status = terms.client.get("/v1/status").await?;
@@ -23,6 +23,15 @@ fn text(status: &Status) -> String {
     );
     for (name, address) in &status.listeners {
         text.push_str(&format!("  {name:10} {address}\n"));
+    }
+    if let Some(pool) = &status.pool {
+        let age = pool.lease_age_ms.map_or_else(|| "never".to_owned(), node::age);
+        text.push_str(&format!(
+            "  pool       {} · {} · lease {age} · members {}\n",
+            pool.name,
+            pool.validity,
+            pool.members.join(", "),
+        ));
     }
     if let Some(seconds) = status.certificate_remaining {
         text.push_str(&format!("  certificate ends in {} days\n", seconds / 86_400));

@@ -111,7 +111,7 @@ async fn until_stopped(start: Start, log: LogFilter) -> Result<(), StartError> {
         settings: start.settings,
         log,
     };
-    let drain = running.drain_request();
+    let drain = running.drain_request().clone();
     loop {
         let signal = tokio::select! {
             signal = signals.next() => signal,
@@ -123,12 +123,19 @@ async fn until_stopped(start: Start, log: LogFilter) -> Result<(), StartError> {
         reload.run();
         running.reload();
     }
-    // A second request to stop does not wait.
-    tokio::select! {
-        () = running.stop() => {}
-        () = signals.stop_again() => tracing::warn!("told to stop twice: not waiting any longer"),
+    let mut stop = std::pin::pin!(running.stop());
+    loop {
+        tokio::select! {
+            () = &mut stop => return Ok(()),
+            () = signals.stop_again() => {
+                // A second request moves no clients any longer, and waits for nothing where none are moved.
+                if !drain.hurry() {
+                    tracing::warn!("told to stop again: not waiting any longer");
+                    return Ok(());
+                }
+            }
+        }
     }
-    Ok(())
 }
 
 fn announce(config: &Config, running: &Running, format: LogFormat) {

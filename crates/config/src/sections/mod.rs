@@ -2,6 +2,7 @@
 
 mod auth;
 mod database;
+mod drain;
 mod limits;
 mod ops;
 mod pool;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 pub use auth::Auth;
 pub use database::{Database, DatabaseUrl};
+pub use drain::Drain;
 pub use limits::Limits;
 pub use ops::Ops;
 pub use pool::Pool;
@@ -50,6 +52,8 @@ pub struct Config {
     pub secrets: Secrets,
     /// `[ops]`: health and metrics.
     pub ops: Ops,
+    /// `[drain]`: how a member of a pool stops.
+    pub drain: Drain,
     /// `[telemetry]`: logs.
     pub telemetry: Telemetry,
     /// `[limits]`: what one member takes on.
@@ -83,6 +87,7 @@ impl Config {
             auth: Auth::read(reader),
             secrets: Secrets::read(reader, &data_dir),
             ops: Ops::read(reader),
+            drain: Drain::read(reader),
             telemetry: Telemetry::read(reader),
             limits: Limits::read(reader),
             data_dir,

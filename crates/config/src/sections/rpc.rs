@@ -12,7 +12,7 @@ pub struct Rpc {
     /// pool's own authority, which every member makes from the key file; nothing has to be set up for it.
     pub listen: Option<SocketAddr>,
     /// `rpc.advertise` (the address of `rpc.listen`, or this host's name where that is a wildcard): how other members reach
-    /// this one, as `host:port`. Port 0 stands for the port that was bound.
+    /// this one, as `host` or `host:port`. Without a port it is the one that was bound.
     pub advertise: Option<HostPort>,
 }
 

@@ -49,7 +49,10 @@ impl StateUrl {
 
 impl fmt::Display for StateUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&masked(&self.0))
+        // Behind the ? stands nothing but the password of the sentinels.
+        let (place, options) = self.0.split_once('?').unwrap_or((&self.0, ""));
+        f.write_str(&masked(place))?;
+        f.write_str(if options.is_empty() { "" } else { "?***" })
     }
 }
 

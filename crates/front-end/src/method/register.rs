@@ -37,6 +37,9 @@ pub(crate) fn handle(incoming: Incoming) {
         Err(status) => return incoming.answer(status),
     };
     let service = Arc::clone(&incoming.service);
+    if incoming.flow.is_parting() && adds(&incoming.request, &wish) {
+        return service.turn_away(&incoming.flow, &incoming.key, &incoming.request);
+    }
     service.spawn(async move {
         let bindings = match wish {
             Wish::Fetch => fetch(&incoming).await,
@@ -71,6 +74,15 @@ fn wish(request: &Request) -> Result<Wish, StatusCode> {
         };
     }
     Ok(Wish::Contacts(contacts))
+}
+
+/// Whether it asks for a binding, and not only for the end of some.
+fn adds(request: &Request, wish: &Wish) -> bool {
+    let Wish::Contacts(contacts) = wish else {
+        return false;
+    };
+    let expires = |contact: &Contact| contact.expires().or_else(|| header_expires(request));
+    contacts.iter().any(|contact| expires(contact) != Some(0))
 }
 
 fn header_expires(request: &Request) -> Option<u32> {

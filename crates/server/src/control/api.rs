@@ -192,10 +192,57 @@ pub struct Status {
     pub uptime: u64,
     /// Seconds until the certificate ends.
     pub certificate_remaining: Option<i64>,
+    /// The pool this member is in; absent in a Standard Edition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<PoolState>,
     /// Counts: accounts, users, endpoints and what else the roles tell.
     pub totals: BTreeMap<String, u64>,
     /// Conditions of readiness that do not hold.
     pub warnings: Vec<String>,
+}
+
+/// The pool as one member sees it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PoolState {
+    /// Its name.
+    pub name: String,
+    /// `confirmed`: what this member owns counts; `frozen`: nobody can renew a lease, owners go on; `fenced`: it accepts
+    /// nothing.
+    pub validity: String,
+    /// Milliseconds since this member last renewed its lease; absent before the first time.
+    pub lease_age_ms: Option<u64>,
+    /// Live members.
+    pub members: Vec<String>,
+}
+
+/// A live member of the pool.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Node {
+    /// Its name.
+    pub member: String,
+    /// Whether it is the one that answers.
+    pub this: bool,
+    /// Its roles.
+    pub roles: Vec<String>,
+    /// `serving` or `draining`; of the one that answers also `starting` and `drained`.
+    pub state: String,
+    /// Version of its program.
+    pub version: String,
+    /// Where other members reach it; absent in a Standard Edition.
+    pub address: Option<String>,
+    /// Partitions of users it owns, of 1,024.
+    pub users: u64,
+    /// Partitions of conversations it owns, of 1,024.
+    pub conversations: u64,
+    /// Milliseconds since it last renewed its lease: only of the one that answers.
+    pub lease_age_ms: Option<u64>,
+}
+
+/// How far a drain is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Drain {
+    /// `starting`, `serving`, `draining` or `drained`.
+    pub state: String,
 }
 
 /// Why a request was refused.

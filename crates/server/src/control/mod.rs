@@ -4,6 +4,7 @@
 //! served only if it runs as the same user as this server, or as root.
 
 pub mod api;
+mod nodes;
 mod policies;
 mod socket;
 mod users;
@@ -19,6 +20,9 @@ use axum::{Json, Router};
 use rpc::{DirectoryClient, ErrorCode};
 use sip_types::AddressOfRecord;
 
+use crate::health::Health;
+use crate::ops::DrainRequest;
+
 pub(crate) use policies::convert as setting_value;
 pub(crate) use socket::{ControlSocket, bind};
 
@@ -33,6 +37,10 @@ pub(crate) struct Control {
     pub(crate) directory: DirectoryClient,
     /// What can be said about the server itself, without totals.
     pub(crate) status: Arc<dyn Fn() -> api::Status + Send + Sync>,
+    /// The members of the pool, as this one knows them.
+    pub(crate) nodes: Arc<dyn Fn() -> Vec<api::Node> + Send + Sync>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) drain: DrainRequest,
     /// Kinds of policy the roles registered.
     pub(crate) kinds: Arc<[api::PolicyKind]>,
     /// Whether a new account may use NTLM unless told otherwise.
@@ -43,6 +51,8 @@ pub(crate) struct Control {
 pub(crate) fn router(control: Control) -> Router {
     Router::new()
         .route("/v1/status", get(status))
+        .route("/v1/nodes", get(nodes::list))
+        .route("/v1/drain", get(nodes::drained).post(nodes::drain))
         .route("/v1/users", get(users::list).post(users::create))
         .route(
             "/v1/users/{address}",

@@ -1,0 +1,138 @@
+//! `porticoctl node`: the members of the pool, and the planned stop of the one in this data directory.
+
+use std::time::Duration;
+
+use clap::Subcommand;
+use hyper::Method;
+use server::control::api::{Drain, Node};
+
+use super::Terms;
+use super::failure::Failure;
+use crate::out;
+
+/// Seconds that one question waits for the end of the drain.
+const ASK: u64 = 15;
+/// How often the process is looked for after its last client has gone.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// What to do with members.
+#[derive(Subcommand, Debug)]
+pub enum Verb {
+    /// Live members of the pool, as this one knows them
+    List,
+    /// Stop the member of this data directory as planned: its clients and what it owns go to others first
+    ///
+    /// The same as SIGTERM. There is no way back: a member that was drained is started again.
+    Drain {
+        /// Return when the member has stopped
+        #[arg(long)]
+        wait: bool,
+    },
+}
+
+pub(super) async fn run(terms: &Terms, verb: Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::List => {
+            let nodes: Vec<Node> = terms.client.get("/v1/nodes").await?;
+            terms.show(&nodes, |nodes| table(nodes));
+            Ok(())
+        }
+        Verb::Drain { wait } => drain(terms, wait).await,
+    }
+}
+
+async fn drain(terms: &Terms, wait: bool) -> Result<(), Failure> {
+    let begun: Drain = terms.client.send(Method::POST, "/v1/drain", &()).await?;
+    if !wait {
+        terms.show(&begun, |_| "draining\n".to_owned());
+        return Ok(());
+    }
+    loop {
+        let now = terms.client.get::<Drain>(&format!("/v1/drain?wait={ASK}")).await;
+        match now {
+            // It was there a moment ago: it has stopped.
+            Err(Failure::Unreachable(..)) => break,
+            Err(failure) => return Err(failure),
+            Ok(now) if now.state == "drained" => tokio::time::sleep(LOOK).await,
+            Ok(_) => {}
+        }
+    }
+    let stopped = Drain {
+        state: "stopped".to_owned(),
+    };
+    terms.show(&stopped, |_| "stopped\n".to_owned());
+    Ok(())
+}
+
+fn table(nodes: &[Node]) -> String {
+    let rows: Vec<Vec<String>> = nodes
+        .iter()
+        .map(|node| {
+            vec![
+                format!("{}{}", node.member, if node.this { " *" } else { "" }),
+                node.state.clone(),
+                node.roles.join(","),
+                node.users.to_string(),
+                node.conversations.to_string(),
+                node.lease_age_ms.map_or_else(String::new, age),
+                node.version.clone(),
+                node.address.clone().unwrap_or_default(),
+            ]
+        })
+        .collect();
+    let columns = [
+        "member",
+        "state",
+        "roles",
+        "users",
+        "conversations",
+        "lease",
+        "version",
+        "address",
+    ];
+    out::table(&columns, &rows)
+}
+
+/// Seconds with one decimal place.
+pub(super) fn age(milliseconds: u64) -> String {
+    format!("{}.{} s", milliseconds / 1_000, milliseconds % 1_000 / 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_listed_with_what_they_own_and_the_one_asked_is_marked() {
+        let node = |member: &str, this| Node {
+            member: member.to_owned(),
+            this,
+            roles: vec!["registrar".to_owned(), "front-end".to_owned()],
+            state: "serving".to_owned(),
+            version: "1.2.3".to_owned(),
+            address: Some("10.0.0.1:7000".to_owned()),
+            users: 512,
+            conversations: 0,
+            lease_age_ms: this.then_some(1_234),
+        };
+        let text = table(&[node("fe1", true), node("fe2", false)]);
+        let lines: Vec<Vec<&str>> = text
+            .lines()
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        let own = [
+            "fe1",
+            "*",
+            "serving",
+            "registrar,front-end",
+            "512",
+            "0",
+            "1.2",
+            "s",
+            "1.2.3",
+            "10.0.0.1:7000",
+        ];
+        assert_eq!(lines[1], own, "{text}");
+        assert_eq!(lines[2][..2], ["fe2", "serving"], "{text}");
+    }
+}

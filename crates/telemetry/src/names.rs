@@ -157,6 +157,27 @@ metrics! {
         "Users whose newest bindings the shared store may not have."
     );
 
+    RPC_ITEMS = counter(
+        "portico_rpc_items_total",
+        "Items sent on the streams between front ends and owners of conversations."
+    );
+    RPC_BATCHES = counter(
+        "portico_rpc_batches_total",
+        "Batches those items were sent in, by the number of items."
+    );
+    RPC_EVENTS = counter(
+        "portico_rpc_events_total",
+        "What happened on those streams: items sent again, refused, not understood; streams made and broken."
+    );
+    RPC_REFUSED = counter(
+        "portico_rpc_refused_total",
+        "Connections and calls of other members that were refused or cut off, by reason."
+    );
+    RPC_CACHE = counter(
+        "portico_rpc_cache_total",
+        "Questions to a registrar in another process: answered from memory, asked, and what made memory forget."
+    );
+
     QUEUE_DROPPED = counter("portico_queue_dropped_total", "Items refused because a queue was full, by queue.");
 
     TELEMETRY_EXPORTED = counter("portico_telemetry_exported_total", "Items a collector took, by signal.");
@@ -210,6 +231,8 @@ pub mod label {
     pub const STATE: &str = "state";
     /// Which partitioned keys: `users`, `conversations`.
     pub const KEYS: &str = "keys";
+    /// A range of sizes.
+    pub const SIZE: &str = "size";
     /// Which certificate: `sip`.
     pub const CERTIFICATE: &str = "certificate";
     /// What is sent to a collector: `traces`, `metrics`, `logs`.

@@ -18,8 +18,9 @@ test: services  ## everything but real clients; with Postgres and Redis started 
 	$(call FIRST,debug/portico)
 	cargo build -q --locked -p cli --bins
 	cargo nextest run --locked --workspace
+	PORTICO_TEST_TOPOLOGY=pool cargo nextest run --locked --workspace --profile pool
 
-check: fuzzer  ## formatting, lints, documentation, dependency rules
+check: fuzzer check-deploy  ## formatting, lints, documentation, dependency rules, what is in deploy/
 	cargo fmt --all --check && cargo clippy -q --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc -q --no-deps --workspace --locked
 	cargo xtask deny && cargo xtask fuzz

@@ -127,7 +127,7 @@ impl Pool {
 
     /// Stops a container gracefully, and waits for its end.
     pub(crate) async fn stop(self, container: String) -> Result<()> {
-        run(&["docker", "stop", "-t", "120", &container], "").await?;
+        run(&["docker", "stop", "-t", "160", &container], "").await?;
         let code = run(
             &["docker", "inspect", "-f", "{{.State.ExitCode}}", &container],
             "",

@@ -180,6 +180,71 @@ async fn a_message_is_one_trace_and_its_numbers_and_log_lines_arrive_at_a_real_c
     Ok(())
 }
 
+#[tokio::test]
+async fn a_message_through_a_pool_is_one_trace_over_three_processes() -> Result<()> {
+    let collector = Collector::start().await?;
+    let options = Options::default()
+        .set(
+            "PORTICO_TELEMETRY__OTLP_ENDPOINT",
+            &format!("http://{}", collector.address),
+        )
+        .set("PORTICO_TELEMETRY__SAMPLE_RATIO", "1");
+    let pool = Sandbox::pool(options).await?;
+    // One on each front end.
+    let (mut amy, mut bea) = (pool.page_user("amy").await?, pool.page_user("bea").await?);
+    let text = amy.text(&bea.uri(), "hello");
+    amy.send(&text).await?;
+    bea.receive("hello").await?;
+    ensure!(amy.answer_to(&text).await?.status() == Some(200));
+    ensure!(pool.stop().await? == 0, "a member did not stop well");
+
+    let chain = [
+        ("MESSAGE", SERVER),
+        ("portico.immcu.v1.ImMcu/Submit", SERVER),
+        ("immcu.submit", INTERNAL),
+        ("immcu.deliver", INTERNAL),
+        ("portico.immcu.v1.ImMcu/Deliver", SERVER),
+        ("MESSAGE", CLIENT),
+    ];
+    eventually("every span of the message", || async {
+        let lines = collector.program.lines();
+        let spans = items(&lines, "Span");
+        let complete = chain.iter().all(|(name, kind)| span(&spans, name, kind).is_ok());
+        Ok(complete.then_some(()))
+    })
+    .await?;
+    let lines = collector.program.lines();
+    let spans = items(&lines, "Span");
+    let line: Vec<_> = chain
+        .iter()
+        .map(|(name, kind)| span(&spans, name, kind))
+        .collect::<Result<_>>()?;
+    for pair in line.windows(2) {
+        let [above, below] = pair else { continue };
+        ensure!(below.get("Trace ID") == above.get("Trace ID"));
+        ensure!(
+            below.get("Parent ID") == above.get("ID"),
+            "{} is not below {}",
+            below.get("Name"),
+            above.get("Name")
+        );
+    }
+    for (name, value) in [
+        ("portico.edition", "enterprise"),
+        ("service.name", "portico-front-end"),
+        ("service.name", "portico-immcu"),
+        ("service.instance.id", "fe1"),
+        ("service.instance.id", "fe2"),
+    ] {
+        let attribute = format!("-> {name}: Str({value})");
+        ensure!(
+            lines.iter().any(|line| line.trim() == attribute),
+            "no {attribute}"
+        );
+    }
+    Ok(())
+}
+
 /// The message in, the owner of the conversation, the front end asked to deliver, the message out.
 fn one_tree(spans: &[Item<'_>]) -> Result<()> {
     let line = [

@@ -8,7 +8,8 @@
 //! Where to start:
 //!
 //! * [`Sandbox`] starts `portico` in a temporary directory on free ports and knows where it
-//!   listens. Build the binaries first (`make test` does).
+//!   listens: as one process, or as a pool of five ([`Topology`]), whose [`Member`]s can be killed, paused and started
+//!   again. Build the binaries first (`make test` does).
 //! * [`Puppet`] is a user agent that does exactly what the test says, well-formed or not.
 //! * [`clients`] starts baresip, linphone-daemon, lyncdrive and SIPp.
 //! * [`stores`] starts Postgres and Redis.
@@ -29,5 +30,5 @@ mod wire;
 pub use flow::Flow;
 pub use patience::{PATIENCE, eventually, within};
 pub use puppet::{Dialect, Digest, Draft, Puppet, Scheme, Session};
-pub use sandbox::{Account, DOMAIN, Options, Sandbox, target_dir};
+pub use sandbox::{Account, DOMAIN, Member, Options, Sandbox, Topology, target_dir};
 pub use wire::{Wire, param_of, uri_of};

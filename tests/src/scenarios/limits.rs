@@ -183,7 +183,10 @@ async fn a_recipient_that_never_reads_holds_up_nobody_else() -> Result<()> {
 
 #[tokio::test]
 async fn one_address_gets_only_so_many_connections() -> Result<()> {
-    let pool = Sandbox::with(Options::default().set("PORTICO_LIMITS__CONNECTIONS_PER_ADDRESS", "5")).await?;
+    let mut pool =
+        Sandbox::with(Options::default().set("PORTICO_LIMITS__CONNECTIONS_PER_ADDRESS", "5")).await?;
+    // Each counts for itself.
+    pool.one_front_end();
     let mut control = pool.page_user("control").await?;
     let mut held = Vec::new();
     for _ in 0..4 {

@@ -1,11 +1,17 @@
 //! What users see, with the real server and a puppet user agent.
 //!
+//! The same scenarios run in two shapes: the Standard Edition in one process, and a pool of two front ends, a registrar and
+//! two owners of conversations over Redis and Postgres, where successive connections go to different front ends
+//! (`PORTICO_TEST_TOPOLOGY=pool`, `make test` runs both). `standard` has what only the first can show.
+//!
 //! Each test starts a server of its own. Users are made as a test needs them. Nothing sleeps: a test
 //! waits for what should happen, and asks for an answer where nothing should.
 
 mod closing;
+mod drain;
 mod endpoints;
 mod envelopes;
+mod failover;
 mod floods;
 mod framing;
 mod identity;
@@ -19,6 +25,7 @@ mod ringing;
 mod session;
 mod sign_in;
 mod signatures;
+mod standard;
 mod torture;
 mod typing_and_receipts;
 

@@ -106,17 +106,6 @@ async fn nobody_there_is_480_and_nobody_of_that_name_404() -> Result<()> {
 }
 
 #[tokio::test]
-async fn echo_answers() -> Result<()> {
-    let (_pool, mut amy, _bea) = two().await?;
-    let text = amy.text("sip:echo@example.test", "is this on?");
-    amy.send(&text).await?;
-    let got = amy.expect("MESSAGE").await?;
-    ensure!(got.text().contains("is this on?"), "{got}");
-    amy.answer(&got, 200).await?;
-    status(&amy.answer_to(&text).await?, 200)
-}
-
-#[tokio::test]
 async fn texts_arrive_in_the_order_they_were_sent() -> Result<()> {
     let (_pool, mut amy, mut bea) = two().await?;
     let texts: Vec<String> = (0..20).map(|n| format!("line {n}")).collect();

@@ -214,20 +214,6 @@ async fn offers_without_messages_are_refused_488() -> Result<()> {
     bea.nothing_else().await
 }
 
-#[tokio::test]
-async fn echo_takes_a_session() -> Result<()> {
-    let (_pool, mut amy, _bea) = two().await?;
-    let mut session = amy.invite("sip:echo@example.test", Some("hello echo")).await?;
-    let message = amy
-        .in_session(&mut session, "MESSAGE")
-        .body("text/plain", "hello echo");
-    amy.send(&message).await?;
-    let got = amy.expect("MESSAGE").await?;
-    ensure!(got.text().contains("hello echo"), "{got}");
-    amy.answer(&got, 200).await?;
-    status(&amy.answer_to(&message).await?, 200)
-}
-
 /// Both write to each other at the same time: two INVITEs cross. Each text arrives, once.
 #[tokio::test]
 async fn invitations_that_cross_lose_no_text() -> Result<()> {

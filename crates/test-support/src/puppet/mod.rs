@@ -400,6 +400,21 @@ impl Puppet {
             .header("Max-Forwards", 70))
     }
 
+    /// The next message of the server, whatever it is; `None` when it has closed. A call that is given up loses nothing.
+    ///
+    /// # Errors
+    /// Patience ran out, or the message was not signed as it must be.
+    pub async fn next(&mut self) -> Result<Option<Wire>> {
+        let message = self.flow.next().await?;
+        match &message {
+            // From the next hop, not from the one who signs.
+            Some(trying) if trying.status() == Some(100) => {}
+            Some(message) => self.check(message)?,
+            None => {}
+        }
+        Ok(message)
+    }
+
     /// Waits for a request of this method from the server.
     ///
     /// # Errors

@@ -45,14 +45,7 @@ impl RedisServer {
     /// # Errors
     /// Redis is not installed or does not start.
     pub async fn own() -> Result<OwnRedis> {
-        let folder = tempfile::tempdir()?;
-        let address = free_port().await?;
-        let program = start(address, &folder).await?;
-        Ok(OwnRedis {
-            program,
-            address,
-            folder,
-        })
+        OwnRedis::with(Vec::new()).await
     }
 
     /// `redis://host:port`.
@@ -73,9 +66,75 @@ pub struct OwnRedis {
     program: Program,
     address: SocketAddr,
     folder: TempDir,
+    /// Further arguments.
+    further: Vec<String>,
 }
 
 impl OwnRedis {
+    async fn with(further: Vec<String>) -> Result<OwnRedis> {
+        let folder = tempfile::tempdir()?;
+        let address = free_port().await?;
+        let program = start(address, &folder, &further).await?;
+        Ok(OwnRedis {
+            program,
+            address,
+            folder,
+            further,
+        })
+    }
+
+    /// Another server that copies this one; returns when it follows.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn replica(&self) -> Result<OwnRedis> {
+        let (host, port) = (self.address.ip().to_string(), self.address.port().to_string());
+        let replica = OwnRedis::with(words(["--replicaof", &host, &port])).await?;
+        eventually("the replica to follow", || async {
+            let replication = replica.command(&["INFO", "replication"]).await?;
+            Ok(replication.contains("master_link_status:up").then_some(()))
+        })
+        .await?;
+        Ok(replica)
+    }
+
+    /// A sentinel that watches this server under the name `pool`, is a majority by itself, and makes the replica the master
+    /// when this server has not answered for half a second; returns when it knows the replica.
+    ///
+    /// # Errors
+    /// It does not come to know one.
+    pub async fn sentinel(&self) -> Result<OwnRedis> {
+        let folder = tempfile::tempdir()?;
+        let address = free_port().await?;
+        let (host, master) = (self.address.ip(), self.address.port());
+        let file = folder.path().join("sentinel.conf");
+        let text = format!(
+            "port {}\nbind {host}\ndir .\nsentinel monitor pool {host} {master} 1\n\
+             sentinel down-after-milliseconds pool 500\nsentinel failover-timeout pool 3000\n",
+            address.port()
+        );
+        std::fs::write(&file, text)?;
+        let server = find("redis-server", &[], PACKAGE)?;
+        let mut start = Command::new(server);
+        start.arg(&file).arg("--sentinel").current_dir(folder.path());
+        start.stdin(std::process::Stdio::null());
+        let program = Program::spawn("sentinel", start)?;
+        ready(address).await?;
+        let sentinel = OwnRedis {
+            program,
+            address,
+            folder,
+            further: Vec::new(),
+        };
+        eventually("the sentinel to know a replica to promote", || async {
+            let replicas = sentinel.command(&["SENTINEL", "replicas", "pool"]).await?;
+            let mut words = replicas.lines().skip_while(|word| *word != "master-link-status");
+            Ok((words.nth(1) == Some("ok")).then_some(()))
+        })
+        .await?;
+        Ok(sentinel)
+    }
+
     /// `redis://host:port`, the same after a restart.
     #[must_use]
     pub fn url(&self) -> String {
@@ -119,7 +178,7 @@ impl OwnRedis {
     /// # Errors
     /// Something else listens there meanwhile.
     pub async fn restart(&mut self) -> Result<()> {
-        self.program = start(self.address, &self.folder).await?;
+        self.program = start(self.address, &self.folder, &self.further).await?;
         Ok(())
     }
 
@@ -181,11 +240,14 @@ fn command(address: SocketAddr, folder: &str) -> Result<Vec<String>> {
     ]))
 }
 
-async fn start(address: SocketAddr, folder: &TempDir) -> Result<Program> {
+async fn start(address: SocketAddr, folder: &TempDir, further: &[String]) -> Result<Program> {
     let command = command(address, &folder.path().to_string_lossy())?;
     let (program, arguments) = command.split_first().context("no command")?;
     let mut start = Command::new(program);
-    start.args(arguments).stdin(std::process::Stdio::null());
+    start
+        .args(arguments)
+        .args(further)
+        .stdin(std::process::Stdio::null());
     let program = Program::spawn("redis", start)?;
     ready(address).await?;
     Ok(program)

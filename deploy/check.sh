@@ -30,6 +30,7 @@ for compose in "docker compose" docker-compose; do
     if $compose version >/dev/null 2>&1; then
         any=yes
         check "docker-compose.yml ($compose)" $compose -f docker-compose.yml config -q
+        check "docker-compose.compact.yml ($compose)" $compose -f docker-compose.yml -f docker-compose.compact.yml config -q
     fi
 done
 [ -n "$any" ] || skipped "docker-compose.yml: no compose is installed"
@@ -40,17 +41,31 @@ else
     skipped "deploy/haproxy/haproxy.cfg: haproxy is not installed"
 fi
 
+# Under a program that is there: the units name one that may not be installed. A newer version's warnings are not errors.
+if has systemd-analyze; then
+    mkdir "$work/units"
+    for unit in deploy/systemd/*.service; do
+        sed 's#/usr/bin/portico#/bin/true#' "$unit" >"$work/units/${unit##*/}"
+    done
+    check deploy/systemd systemd-analyze verify "$work/units/portico.service" "$work/units/portico@fe1.service"
+else
+    skipped "deploy/systemd: systemd-analyze is not installed"
+fi
+
 # The newest that was built.
 # shellcheck disable=SC2012 # two names of ours
 portico=$(ls -t target/release/portico target/debug/portico 2>/dev/null | head -n 1)
 if [ -n "$portico" ]; then
-    for file in deploy/config/*.toml; do
+    for file in deploy/config/*.toml deploy/examples/*.toml; do
         check "$file" "$portico" config check --config "$file"
     done
     # With the files it names where they would be mounted.
     sed "s#/run/secrets#$work/secrets#" deploy/examples/pool.env | grep -v '^ *\(#\|$\)' >"$work/pool.env"
     # shellcheck disable=SC2046 # one assignment a word
     check deploy/examples/pool.env env $(cat "$work/pool.env") "$portico" config check
+    check "deploy/examples/pool.toml with its secrets" env PORTICO_SECRETS__KEY_FILE="$work/secrets/node_key" \
+        PORTICO_STORE__STATE_FILE="$work/secrets/state_url" PORTICO_STORE__DATABASE_FILE="$work/secrets/database_url" \
+        "$portico" config check --config deploy/examples/pool.toml
 else
     skipped "example configurations: no portico is built"
 fi

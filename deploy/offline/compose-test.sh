@@ -50,10 +50,5 @@ if [ -z "${PORTICO_BINARIES:-}" ]; then
 fi
 deploy/offline/images.sh "${PORTICO_BINARIES:-target/debug}"
 deploy/secrets.sh "$POOL_SECRETS" >/dev/null
-# An engine that is itself limited cannot give a container more.
-if ! docker run --rm --ulimit nofile=262144 debian:bookworm-slim true >/dev/null 2>&1; then
-    POOL_NOFILE=$(awk '/^Max open files/ { print $5 }' /proc/self/limits)
-    export POOL_NOFILE
-fi
 $POOL_COMPOSE up -d --no-build
 cargo nextest run --locked --profile containers -p tests --no-capture

@@ -454,10 +454,6 @@ impl LegHolder for FrontEnd {
             }
         }
     }
-
-    fn partition_of(&self, leg: LegId) -> Option<Partition> {
-        self.0.legs.get(&leg).map(|leg| leg.conversation().partition())
-    }
 }
 
 #[async_trait]

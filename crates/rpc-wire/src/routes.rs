@@ -1,5 +1,7 @@
 //! What whoever asks owners must know of the pool.
 
+use std::sync::Arc;
+
 use tokio::sync::watch;
 use topology::{MemberId, Partition};
 
@@ -11,7 +13,7 @@ pub struct OwnerMember {
     /// Which of its lives.
     pub incarnation: u64,
     /// Where it is reached, as `host:port`; `None`: nowhere but in its own process.
-    pub address: Option<String>,
+    pub address: Option<Arc<str>>,
     /// True: it is this process.
     pub is_self: bool,
 }

@@ -288,9 +288,6 @@ pub trait LegHolder: Send + Sync + 'static {
     /// The owner that rang for conversations of these partitions is gone: what rings for it stops ringing. Whoever owns
     /// them now rings anew.
     fn stop_ringing_of(&self, partitions: &HashSet<Partition>);
-
-    /// The partition of the conversation a leg belongs to; `None` if there is no such leg here.
-    fn partition_of(&self, leg: LegId) -> Option<Partition>;
 }
 
 /// What a front end asks of the owner of a conversation.

@@ -9,9 +9,7 @@ use front_end::FrontEnd;
 use immcu::ImMcuService;
 use membership::{Membership, PartitionedRole, Timing, Validity};
 use registrar::PooledRegistrar;
-use rpc::{
-    DirectoryClient, Error, ErrorCode, Fence, FrontEndClient, FrontEnds, ImMcuClient, RegistrarClient,
-};
+use rpc::{DirectoryClient, Error, ErrorCode, Fence, FrontEndClient, ImMcuClient, RegistrarClient};
 use rpc_wire::exchange::{ConversationRouter, Counters, ExchangeOwner};
 use rpc_wire::proto::immcu::v1::im_mcu_server::ImMcuServer;
 use rpc_wire::transport::{Authority, Bound, Channel, Connector, MemberTls, listen};
@@ -357,15 +355,9 @@ impl Member {
     }
 }
 
-/// Lets owners of conversations reach this front end.
-pub(crate) fn let_owners_in(
-    router: &ConversationRouter,
-    front_end: &FrontEnd,
-    front_ends: &FrontEnds,
-    this: &MemberId,
-) {
+/// Lets owners of conversations in other processes reach this front end.
+pub(crate) fn let_owners_in(router: &ConversationRouter, front_end: &FrontEnd) {
     let client = FrontEndClient::local(Arc::new(front_end.clone()));
-    front_ends.insert(this.clone(), client.clone());
     router.serve(client, Arc::new(front_end.clone()));
 }
 

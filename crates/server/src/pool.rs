@@ -1,7 +1,7 @@
 //! This member among others: what it tells membership of its roles, and what its roles learn of the pool.
 //!
 //! Membership is started first, with roles that are not there yet ([`Users`], [`Conversations`]); roles are started over its
-//! routes and its ownership, and filled in. A partition that is offered before that is refused, and offered again.
+//! routes and its ownership, and filled in. A partition that is offered before that waits for its role.
 
 use std::io;
 use std::sync::Arc;
@@ -174,7 +174,7 @@ impl OwnerRoutes for RoleRoutes {
             owner: OwnerMember {
                 member: route.member,
                 incarnation: route.incarnation.0,
-                address: route.address.as_deref().map(str::to_owned),
+                address: route.address,
                 is_self: route.is_self,
             },
             epoch: route.epoch,
@@ -189,7 +189,7 @@ impl OwnerRoutes for RoleRoutes {
                 is_self: lease.member == self.this,
                 member: lease.member,
                 incarnation: lease.incarnation.0,
-                address: lease.address,
+                address: lease.address.map(Arc::from),
             })
             .collect()
     }

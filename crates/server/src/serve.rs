@@ -204,7 +204,7 @@ pub async fn serve(config: Config, options: Options) -> Result<Running, StartErr
             first_connection,
         );
         if let (Some(member), Some(router)) = (in_pool, &router) {
-            member::let_owners_in(router, &started, &node.front_ends, &node.member);
+            member::let_owners_in(router, &started);
             member.company(router).await;
         }
         demo = people.map(|(demo, echo)| {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use parking_lot::Mutex;
-use rpc::{Error, ErrorCode, FailureReason, FrontEndClient, LegHolder, Progress};
+use rpc::{Error, ErrorCode, FailureReason, FrontEndClient, Progress};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::transport::Channel;
@@ -158,16 +158,15 @@ impl Serving<'_> {
         }
         let work = Work {
             front_end: self.router.front_end(),
-            holder: self.router.holder(),
             sending: self.sending.clone(),
             counters: self.router.counters.clone(),
             tasks: self.router.tasks.clone(),
             number: item.sequence,
         };
         let stale = |partition| self.router.is_stale(partition, item.epoch);
-        let wanted = match (&body, &work.holder) {
-            (Down::Deliver(deliver), _) => deliver.message.as_ref().and_then(partition_of),
-            (Down::Ring(ring), _) => {
+        let wanted = match &body {
+            Down::Deliver(deliver) => deliver.message.as_ref().and_then(partition_of),
+            Down::Ring(ring) => {
                 let callee = ring.address.as_ref().map(|address| address.aor.as_str());
                 callee.map(|callee| Partition::of_conversation(&ring.from, callee))
             }
@@ -221,7 +220,6 @@ fn refusal(body: &Down) -> Up {
 /// One request of an owner.
 struct Work {
     front_end: Option<FrontEndClient>,
-    holder: Option<Arc<dyn LegHolder>>,
     sending: Arc<Asking>,
     counters: Arc<Counters>,
     tasks: TaskTracker,

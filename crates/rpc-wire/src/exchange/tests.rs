@@ -193,7 +193,7 @@ impl Owner {
         OwnerMember {
             member: MemberId::new(self.name),
             incarnation: 1,
-            address: Some(self.address.to_string()),
+            address: Some(self.address.to_string().into()),
             is_self: false,
         }
     }
@@ -315,10 +315,6 @@ impl LegHolder for FakeFrontEnd {
     fn stop_ringing_of(&self, partitions: &HashSet<Partition>) {
         assert!(partitions.contains(&key().partition()));
         self.did.lock().push("stop all".into());
-    }
-
-    fn partition_of(&self, _: LegId) -> Option<Partition> {
-        Some(key().partition())
     }
 }
 

@@ -9,8 +9,10 @@ use bytes::Bytes;
 use rpc::{Error, ErrorCode};
 use tokio::time::timeout;
 use tonic::client::GrpcService;
-use tonic::codegen::{Body, StdError};
+use tonic::codegen::{Body, Service, StdError, http};
 use tonic::{Request, Response, Status};
+use tower::ServiceExt;
+use tower::util::BoxCloneSyncService;
 
 pub use directory::RemoteDirectory;
 pub use registrar::RemoteRegistrar;
@@ -43,6 +45,28 @@ impl<T> Carrier for T where
         + Sync
         + 'static
 {
+}
+
+/// A [`Carrier`] of whichever kind, for who keeps carriers and does not care: streams between front ends and owners.
+pub type AnyCarrier =
+    BoxCloneSyncService<http::Request<tonic::body::Body>, http::Response<tonic::body::Body>, Status>;
+
+/// Forgets of which kind a carrier is.
+pub fn any_carrier<S, B>(carrier: S) -> AnyCarrier
+where
+    S: Service<
+            http::Request<tonic::body::Body>,
+            Response = http::Response<B>,
+            Error: Into<StdError>,
+            Future: Send + 'static,
+        > + Clone
+        + Send
+        + Sync
+        + 'static,
+    B: Body<Data = Bytes, Error: Into<StdError>> + Send + 'static,
+{
+    let carrier = carrier.map_response(|response| response.map(tonic::body::Body::new));
+    BoxCloneSyncService::new(carrier.map_err(|error| Status::from_error(error.into())))
 }
 
 /// Makes calls that have a deadline.

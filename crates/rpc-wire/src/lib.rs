@@ -17,7 +17,8 @@
 //! To add a call: add it to `proto/` and to the trait, run the test `generated_is_current` once with
 //! `UPDATE_GENERATED=1`, add the conversion to [`codec`] with a row in its round-trip tests, the adapters to `server` and
 //! `client` (what changes something goes through `Work::write`), and a behaviour to the contract tests, which run it in all
-//! four ways: directly, through the codec, over TCP, over mutual TLS.
+//! four ways: directly, through the codec, over TCP, over mutual TLS (`tests/contract.rs`). What travels on the streams of
+//! [`exchange`] has its own: `tests/conversations`.
 
 mod cached;
 mod client;
@@ -34,7 +35,7 @@ pub mod transport;
 mod work;
 
 pub use cached::{CacheSize, CachedRegistrar};
-pub use client::{Carrier, RemoteDirectory, RemoteRegistrar};
+pub use client::{AnyCarrier, Carrier, RemoteDirectory, RemoteRegistrar, any_carrier};
 pub use counters::{CacheSnapshot, ServerSnapshot};
 pub use member::{Describe, Description, RemoteMember};
 pub use routed::{DialRegistrar, LocalRegistrar, RoutedRegistrar};

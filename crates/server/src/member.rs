@@ -15,7 +15,7 @@ use rpc_wire::proto::immcu::v1::im_mcu_server::ImMcuServer;
 use rpc_wire::transport::{Authority, Bound, Channel, Connector, MemberTls, listen};
 use rpc_wire::{
     CacheSize, CachedRegistrar, Health as RpcHealth, LocalRegistrar, MAX_MESSAGE, OwnerMember,
-    RemoteDirectory, RemoteRegistrar, RoutedRegistrar, RpcServer,
+    RemoteDirectory, RemoteRegistrar, RoutedRegistrar, RpcServer, any_carrier,
 };
 use sip_auth::key_file::KeyFile;
 use store::{Incarnation, PartitionedBindings};
@@ -250,7 +250,7 @@ impl Member {
             self.incarnation.0,
             self.routes(Role::ImMcu, Partitioned::Conversations),
             local,
-            Arc::new(move |owner: &OwnerMember| channel_to(&connector, owner)),
+            Arc::new(move |owner: &OwnerMember| channel_to(&connector, owner).map(any_carrier)),
             self.exchange.clone(),
             node.background.tasks.clone(),
             node.background.stop.clone(),

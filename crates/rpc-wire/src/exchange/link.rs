@@ -8,13 +8,13 @@ use parking_lot::Mutex;
 use rpc::{Error, ErrorCode, FailureReason, FrontEndClient, Progress};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::transport::Channel;
 use topology::Partition;
 
 use super::counters::Counters;
 use super::router::{Inner, Waits};
 use super::sending::Sending;
 use super::{in_trace, poll_once_then_spawn, remaining};
+use crate::client::AnyCarrier;
 use crate::codec::conversation as codec;
 use crate::codec::{Malformed, endpoint};
 use crate::proto::immcu::v1 as wire;
@@ -54,10 +54,10 @@ impl Link {
     }
 
     /// Keeps the stream up until the link is stopped.
-    pub(super) async fn run(self: Arc<Self>, router: Arc<Inner>, channel: Channel) {
+    pub(super) async fn run(self: Arc<Self>, router: Arc<Inner>, carrier: AnyCarrier) {
         let mut pause = PAUSES.0;
         while !self.stop.is_cancelled() {
-            let once = self.once(&router, &channel);
+            let once = self.once(&router, &carrier);
             match self.stop.run_until_cancelled(once).await {
                 Some(Ok(())) => pause = PAUSES.0,
                 Some(Err(error)) => {
@@ -83,7 +83,7 @@ impl Link {
     }
 
     /// One stream, from its hello to its end. Ok: it stood.
-    async fn once(&self, router: &Arc<Inner>, channel: &Channel) -> Result<(), Error> {
+    async fn once(&self, router: &Arc<Inner>, carrier: &AnyCarrier) -> Result<(), Error> {
         let (sending, batches) = Asking::new(router.counters.clone());
         let hello = Up::Hello(wire::FrontEndHello {
             member: router.member.as_str().to_owned(),
@@ -93,7 +93,7 @@ impl Link {
             return Err(Error::new(ErrorCode::Internal, "a new stream has no room"));
         }
         let requests = batches.map(|items| wire::ExchangeRequest { items });
-        let mut client = ImMcuClient::new(channel.clone());
+        let mut client = ImMcuClient::new(carrier.clone());
         let opened = async {
             let mut answers = client.exchange(requests).await?.into_inner();
             let first = answers.message().await?;

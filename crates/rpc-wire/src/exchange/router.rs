@@ -21,13 +21,13 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::transport::Channel;
 use topology::{MemberId, Partition};
 
 use super::counters::{Counters, Snapshot};
 use super::link::{Asking, Link, item};
 use super::sending::NotSent;
 use super::{poll_once_then_spawn, trace_now};
+use crate::client::AnyCarrier;
 use crate::codec::conversation as codec;
 use crate::codec::milliseconds;
 use crate::proto::immcu::v1 as wire;
@@ -48,7 +48,7 @@ const AGAIN: Duration = Duration::from_millis(50);
 const LANE: usize = 8_192;
 
 /// Makes the (lazy) connection to an owner in another process.
-pub type Dial = Arc<dyn Fn(&OwnerMember) -> Result<Channel, Error> + Send + Sync>;
+pub type Dial = Arc<dyn Fn(&OwnerMember) -> Result<AnyCarrier, Error> + Send + Sync>;
 
 /// The owner of conversations in this process, if there is one.
 pub type Local = Option<ImMcuClient>;
@@ -544,9 +544,9 @@ impl Inner {
                 continue;
             }
             match (self.dial)(&owner) {
-                Ok(channel) => {
+                Ok(carrier) => {
                     let link = Arc::new(Link::new(owner.clone(), self.stop.child_token()));
-                    self.tasks.spawn(link.clone().run(self.clone(), channel));
+                    self.tasks.spawn(link.clone().run(self.clone(), carrier));
                     links.insert(owner, link);
                 }
                 Err(error) => {
@@ -664,9 +664,8 @@ impl Inner {
                 .stream()
                 .is_some_and(|stream| self.send_hold(&stream, &owner, &held)),
         };
-        if told {
-            lane.told = Some((owner.owner, owner.epoch));
-        }
+        // One that could not be told is told again before it is asked anything.
+        lane.told = told.then_some((owner.owner, owner.epoch));
     }
 
     fn send_hold(&self, stream: &Asking, owner: &PartitionOwner, held: &HeldLegs) -> bool {

@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 use topology::{MemberId, Partition};
 
 use super::*;
+use crate::client::any_carrier;
 use crate::proto::immcu::v1::im_mcu_server::ImMcuServer;
 use crate::routes::{OwnerMember, OwnerRoutes, PartitionOwner};
 
@@ -331,7 +332,7 @@ impl World {
             let address = owner.address.as_deref().unwrap_or_default();
             let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}"))
                 .map_err(|error| Error::new(ErrorCode::InvalidRequest, error.to_string()))?;
-            Ok(endpoint.tcp_nodelay(true).connect_lazy())
+            Ok(any_carrier(endpoint.tcp_nodelay(true).connect_lazy()))
         });
         let router = ConversationRouter::start(
             MemberId::new("fe1"),

@@ -7,12 +7,14 @@
 //! | Who is let in, and certificates that renew themselves | `tls` |
 //! | Connecting | `connector` |
 //! | Accepting, with its bounds | `listener` |
+//! | Who is to be asked whether he lives | `suspects` |
 
 mod authority;
 mod connector;
 mod io;
 mod listener;
 mod name;
+mod suspects;
 mod tls;
 
 pub use authority::{Authority, AuthorityError};
@@ -20,6 +22,7 @@ pub use connector::{Connector, ConnectorError};
 pub use io::Peer;
 pub(crate) use listener::Accepting;
 pub use listener::{Bound, HANDSHAKE_TIMEOUT, HANDSHAKES, ListenError, MAX_CONNECTIONS, listen};
+pub use suspects::Suspects;
 pub use tls::MemberTls;
 pub use tonic::transport::Channel;
 

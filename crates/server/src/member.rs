@@ -12,7 +12,7 @@ use registrar::PooledRegistrar;
 use rpc::{DirectoryClient, Error, ErrorCode, Fence, FrontEndClient, ImMcuClient, RegistrarClient};
 use rpc_wire::exchange::{ConversationRouter, Counters, ExchangeOwner};
 use rpc_wire::proto::immcu::v1::im_mcu_server::ImMcuServer;
-use rpc_wire::transport::{Authority, Bound, Channel, Connector, MemberTls, listen};
+use rpc_wire::transport::{Authority, Bound, Channel, Connector, MemberTls, Suspects, listen};
 use rpc_wire::{
     CacheSize, CachedRegistrar, Health as RpcHealth, LocalRegistrar, MAX_MESSAGE, OwnerMember,
     RemoteDirectory, RemoteRegistrar, RoutedRegistrar, RpcServer, any_carrier,
@@ -43,6 +43,11 @@ pub(crate) struct Member {
     this: MemberId,
     incarnation: Incarnation,
     roles: Vec<Role>,
+    /// Asks members how they are.
+    peers: RpcPeers,
+    /// Members to which something broke.
+    suspects: Suspects,
+    /// Connects to roles of other members; what breaks makes them suspect.
     connector: Connector,
     users: Arc<Users>,
     conversations: Arc<Conversations>,
@@ -107,7 +112,7 @@ impl Member {
             owning.push(conversations.clone());
         }
         let incarnation = incarnation();
-        let connector = Connector::new(tls);
+        let (peers, suspects) = (RpcPeers(Connector::new(tls)), Suspects::default());
         let configured = membership::Config {
             member: node.member.clone(),
             incarnation,
@@ -119,7 +124,7 @@ impl Member {
         let membership = Membership::start(
             &configured,
             Arc::new(leases),
-            Arc::new(RpcPeers(connector.clone())),
+            Arc::new(peers.clone()),
             owning,
             &node.background.tasks,
             node.background.stop.clone(),
@@ -129,6 +134,8 @@ impl Member {
             .register(Box::new(move |page| counted.collect(page)));
         node.background.tasks.spawn(pool::report_the_dead(
             membership.clone(),
+            Arc::new(peers.clone()),
+            suspects.clone(),
             node.background.stop.clone(),
         ));
         Ok(Member {
@@ -137,7 +144,9 @@ impl Member {
             this: node.member.clone(),
             incarnation,
             roles,
-            connector,
+            connector: peers.0.clone().reporting(suspects.clone()),
+            peers,
+            suspects,
             users,
             conversations,
             exchange: Arc::default(),
@@ -196,7 +205,7 @@ impl Member {
         node.background.tasks.spawn(pool::forget_dead_front_ends(
             registrar.clone(),
             self.membership.routes().clone(),
-            RpcPeers(self.connector.clone()),
+            self.peers.clone(),
             stop,
         ));
     }
@@ -289,7 +298,8 @@ impl Member {
                 self.exchange.clone(),
                 node.background.tasks.clone(),
                 server.stopping(),
-            );
+            )
+            .reporting(self.suspects.clone());
             let service = ImMcuServer::new(exchange)
                 .max_decoding_message_size(MAX_MESSAGE)
                 .max_encoding_message_size(MAX_MESSAGE);

@@ -3,9 +3,10 @@
 //! Membership is started first, with roles that are not there yet ([`Users`], [`Conversations`]); roles are started over its
 //! routes and its ownership, and filled in. A partition that is offered before that waits for its role.
 
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
@@ -13,11 +14,12 @@ use immcu::ImMcuService;
 use membership::{Membership, Ownership, PartitionedRole, PeerAnswer, Peers, Routes, TakeError, Validity};
 use registrar::PooledRegistrar;
 use rpc::Fence;
-use rpc_wire::transport::Connector;
+use rpc_wire::transport::{Connector, Suspects};
 use rpc_wire::{Describe, Description, OwnerMember, OwnerRoutes, PartitionOwner, RemoteMember};
 use store::{Incarnation, LEASE_TTL_MS, Lease};
 use tokio::net::TcpStream;
 use tokio::sync::{SetOnce, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use topology::{MemberId, Partition, Partitioned, Role};
 
@@ -202,6 +204,7 @@ impl OwnerRoutes for RoleRoutes {
 // === peers ===
 
 /// Asks other members over gRPC how they are.
+#[derive(Clone)]
 pub(crate) struct RpcPeers(pub(crate) Connector);
 
 impl RpcPeers {
@@ -244,27 +247,42 @@ impl Peers for RpcPeers {
     }
 }
 
-/// Tells membership of members whose process is dead, so that what they own moves before their lease runs out: looks at
-/// every other member once a second and says which refuse connections.
-pub(crate) async fn report_the_dead(membership: Membership, stop: CancellationToken) {
-    let this = membership.status().member;
+/// Tells membership of members whose process is dead, so that what they own moves before their lease runs out.
+///
+/// A member is asked how it is when something between it and this process broke, and once a second from then on until it
+/// answers or is no member any more. While nothing breaks nobody is asked.
+pub(crate) async fn report_the_dead(
+    membership: Membership,
+    peers: Arc<dyn Peers>,
+    suspects: Suspects,
+    stop: CancellationToken,
+) {
+    let mut asked: HashSet<MemberId> = HashSet::new();
+    let mut again = Instant::now();
     loop {
-        if stop
-            .run_until_cancelled(tokio::time::sleep(AGAIN))
-            .await
-            .is_none()
-        {
-            return;
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep_until(again), if !asked.is_empty() => {}
+            // What breaks with somebody who is asked anyway is no reason to ask at once: it may break many times a second.
+            more = suspects.next() => match more.is_subset(&asked) {
+                true => continue,
+                false => asked.extend(more),
+            },
         }
-        let others = membership.routes().members().into_iter();
-        let looked = others
-            .filter(|lease| lease.member != this)
-            .map(|lease| async move {
-                let address = lease.address.clone()?;
-                (refused(&address).await == PeerAnswer::Refused).then_some(lease)
-            });
-        for lease in join_all(looked).await.into_iter().flatten() {
-            membership.refused(lease.member, lease.incarnation);
+        again = Instant::now() + AGAIN;
+        let members = membership.routes().members().into_iter();
+        let leases: Vec<Lease> = members.filter(|lease| asked.contains(&lease.member)).collect();
+        let Some(answers) = stop.run_until_cancelled(peers.ask(&leases)).await else {
+            return;
+        };
+        asked.clear();
+        for (lease, answer) in leases.into_iter().zip(answers) {
+            match answer {
+                PeerAnswer::Alive { .. } => continue,
+                PeerAnswer::Refused => membership.refused(lease.member.clone(), lease.incarnation),
+                PeerAnswer::Silent => {}
+            }
+            asked.insert(lease.member);
         }
     }
 }
@@ -385,3 +403,6 @@ pub(crate) async fn forget_dead_front_ends(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

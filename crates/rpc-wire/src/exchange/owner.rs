@@ -25,7 +25,7 @@ use crate::codec::{Malformed, milliseconds};
 use crate::proto::immcu::v1 as wire;
 use crate::proto::immcu::v1::front_end_item::Body as Up;
 use crate::proto::immcu::v1::owner_item::Body as Down;
-use crate::transport::Peer;
+use crate::transport::{Peer, Suspects};
 
 /// How long a front end may take for what needs no client: ending a leg, showing that somebody types.
 const CONTROL: Duration = Duration::from_secs(5);
@@ -43,6 +43,7 @@ pub struct ExchangeOwner {
     counters: Arc<Counters>,
     tasks: TaskTracker,
     stop: CancellationToken,
+    suspects: Suspects,
 }
 
 impl ExchangeOwner {
@@ -71,7 +72,14 @@ impl ExchangeOwner {
             counters,
             tasks,
             stop,
+            suspects: Suspects::default(),
         }
+    }
+
+    /// The same; a front end whose stream ends is added to `suspects`.
+    #[must_use]
+    pub fn reporting(self, suspects: Suspects) -> Self {
+        ExchangeOwner { suspects, ..self }
     }
 }
 
@@ -136,6 +144,7 @@ impl wire::im_mcu_server::ImMcu for ExchangeOwner {
             tasks: self.tasks.clone(),
         };
         let (front_ends, stop) = (self.front_ends.clone(), self.stop.clone());
+        let suspects = self.suspects.clone();
         self.tasks.spawn(async move {
             for item in first {
                 reader.take(item);
@@ -148,6 +157,7 @@ impl wire::im_mcu_server::ImMcu for ExchangeOwner {
             }
             if ended.is_some() {
                 reader.counters.broken();
+                suspects.add(&reader.member);
             }
         });
         let stop = self.stop.clone().cancelled_owned();

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use rpc::{
     ConnectionId, Content, ConversationKey, Deliver, EndpointAddress, EndpointId, Epoch, Error, ErrorCode,
@@ -26,6 +27,7 @@ use super::*;
 use crate::client::any_carrier;
 use crate::proto::immcu::v1::im_mcu_server::ImMcuServer;
 use crate::routes::{OwnerMember, OwnerRoutes, PartitionOwner};
+use crate::transport::Suspects;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -153,6 +155,8 @@ struct Owner {
     front_ends: FrontEnds,
     /// The epoch it believes to own everything under.
     epoch: Arc<Mutex<Option<u64>>>,
+    /// Front ends whose stream ended.
+    suspects: Suspects,
     address: SocketAddr,
     stop: CancellationToken,
 }
@@ -164,6 +168,7 @@ impl Owner {
         let front_ends = FrontEnds::default();
         let epoch = Arc::new(Mutex::new(Some(1)));
         let (stop, said) = (CancellationToken::new(), epoch.clone());
+        let suspects = Suspects::default();
         let exchange = ExchangeOwner::new(
             MemberId::new(name),
             1,
@@ -173,7 +178,8 @@ impl Owner {
             Arc::default(),
             TaskTracker::new(),
             stop.clone(),
-        );
+        )
+        .reporting(suspects.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
@@ -185,6 +191,7 @@ impl Owner {
             owner,
             front_ends,
             epoch,
+            suspects,
             address,
             stop,
         }
@@ -541,6 +548,19 @@ async fn an_owner_in_the_same_process_is_asked_directly_and_hands_over_to_one_el
     }
     assert_eq!(*here.asked.lock(), ["hold []", "submit 1"]);
     assert_eq!(there.asked(), ["hold []", "submit 2"]);
+}
+
+#[tokio::test]
+async fn a_front_end_whose_stream_ends_is_suspected() {
+    let owner = Owner::start("im1").await;
+    let world = World::start(None);
+    world.routes.set(&[&owner.member()], Some((&owner.member(), 1)));
+    owner.front_end().await;
+    assert!(owner.suspects.next().now_or_never().is_none());
+    // Its router ends the stream, as its death would.
+    world.routes.set(&[], None);
+    let suspected = tokio::time::timeout(PATIENCE, owner.suspects.next()).await;
+    assert_eq!(suspected.unwrap(), [MemberId::new("fe1")].into());
 }
 
 #[tokio::test(start_paused = true)]

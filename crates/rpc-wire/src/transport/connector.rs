@@ -13,6 +13,7 @@ use tonic::transport::{Channel, Endpoint};
 use topology::MemberId;
 
 use super::io::Io;
+use super::suspects::{Suspects, Suspicion, Watched};
 use super::tls::{self, MemberTls};
 use super::{CONNECTION_WINDOW, MAX_HEADER_LIST, PING_INTERVAL, PING_TIMEOUT, STREAM_WINDOW};
 
@@ -34,12 +35,23 @@ pub enum ConnectorError {
 #[derive(Clone, Debug)]
 pub struct Connector {
     tls: Option<MemberTls>,
+    suspects: Option<Suspects>,
 }
 
 impl Connector {
     /// With TLS as a member, or plain: then only members on loopback can be reached.
     pub fn new(tls: Option<MemberTls>) -> Self {
-        Connector { tls }
+        Connector { tls, suspects: None }
+    }
+
+    /// The same; a member to which a connection breaks, or cannot be made, is added to `suspects`. What is closed on this
+    /// side is no reason.
+    #[must_use]
+    pub fn reporting(self, suspects: Suspects) -> Self {
+        Connector {
+            suspects: Some(suspects),
+            ..self
+        }
     }
 
     /// A channel to whichever member is at `host:port`. It connects with the first call, and again with the first call
@@ -77,12 +89,24 @@ impl Connector {
             .keep_alive_timeout(PING_TIMEOUT)
             .keep_alive_while_idle(true);
         let (tls, address) = (self.tls.clone(), address.to_owned());
+        let suspicion = member.zip(self.suspects.as_ref());
+        let suspicion = suspicion.map(|(member, suspects)| Suspicion {
+            member: member.clone(),
+            suspects: suspects.clone(),
+        });
         let connector = tower::service_fn(move |_| {
             let (tls, address, name) = (tls.clone(), address.clone(), name.clone());
+            let suspicion = suspicion.clone();
             async move {
                 let connected = timeout(CONNECT_TIMEOUT, connect(tls, &address, name)).await;
                 let late = |_| io::Error::new(io::ErrorKind::TimedOut, format!("{address} does not answer"));
-                connected.map_err(late)?.map(TokioIo::new)
+                match connected.map_err(late).flatten() {
+                    Ok(io) => Ok(TokioIo::new(Watched::new(io, suspicion))),
+                    Err(error) => {
+                        suspicion.iter().for_each(Suspicion::tell);
+                        Err(error)
+                    }
+                }
             }
         });
         Ok(endpoint.connect_with_connector_lazy(connector))

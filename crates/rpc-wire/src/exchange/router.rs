@@ -3,11 +3,20 @@
 //! Each partition has a lane: its present owner and the requests that are not answered yet, in their order. A lane is
 //! *attached* while a stream to its owner stands and everything in it was sent there; it is *held up* while something in it
 //! has to be sent (again). New requests queue behind what is held up, so that order survives a change of owner.
+//!
+//! | File | What |
+//! |---|---|
+//! | `router/request` | what is asked and answered |
+//! | `router/lane` | what waits, goes out and comes back |
+//! | `router/owners` | who owns what, and what a new owner is told |
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::future::Future;
+mod lane;
+mod owners;
+mod request;
+
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -23,17 +32,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use topology::{MemberId, Partition};
 
+pub(super) use self::lane::Waits;
+use self::lane::{Lane, Placed};
+use self::request::{Reply, Request, unexpected};
 use super::counters::{Counters, Snapshot};
-use super::link::{Asking, Link, item};
-use super::sending::NotSent;
-use super::{poll_once_then_spawn, trace_now};
+use super::link::Link;
 use crate::client::AnyCarrier;
-use crate::codec::conversation as codec;
-use crate::codec::milliseconds;
-use crate::proto::immcu::v1 as wire;
-use crate::proto::immcu::v1::front_end_item::Body as Up;
-use crate::proto::immcu::v1::owner_item::Body as Down;
-use crate::routes::{OwnerMember, OwnerRoutes, PartitionOwner};
+use crate::routes::{OwnerMember, OwnerRoutes};
 
 /// How long requests without a patience of their own may wait for an owner: the end of a leg, a cancel.
 const CONTROL: Duration = Duration::from_secs(20);
@@ -41,124 +46,11 @@ const CONTROL: Duration = Duration::from_secs(20);
 /// The same for a typing indication, which is old news soon.
 const SIGNAL: Duration = Duration::from_secs(3);
 
-/// How soon an owner that did not own what it was asked for is asked again: it may be about to learn that it does.
-const AGAIN: Duration = Duration::from_millis(50);
-
-/// Unanswered requests of one partition.
-const LANE: usize = 8_192;
-
 /// Makes the (lazy) connection to an owner in another process.
 pub type Dial = Arc<dyn Fn(&OwnerMember) -> Result<AnyCarrier, Error> + Send + Sync>;
 
 /// The owner of conversations in this process, if there is one.
 pub type Local = Option<ImMcuClient>;
-
-// === requests ===
-
-#[derive(Clone, Debug)]
-enum Request {
-    Open(Box<Open>),
-    Submit(Submit),
-    Cancel(ConversationKey, LegId),
-    Leave(ConversationKey, LegId),
-    Signal(Box<Signal>),
-}
-
-impl Request {
-    fn to_wire(&self) -> Up {
-        match self {
-            Request::Open(open) => Up::Open((&**open).into()),
-            Request::Submit(submit) => Up::Submit(submit.into()),
-            Request::Cancel(key, leg) => Up::Cancel(codec::cancel_to_wire(key, *leg)),
-            Request::Leave(key, leg) => Up::Leave(codec::leave_to_wire(key, *leg)),
-            Request::Signal(signal) => Up::Signal((&**signal).into()),
-        }
-    }
-
-    async fn ask(self, owner: &ImMcuClient) -> Result<Reply, Error> {
-        Ok(match self {
-            Request::Open(open) => Reply::Open(owner.open(*open).await?),
-            Request::Submit(submit) => Reply::Submit(owner.submit(submit).await?),
-            Request::Cancel(key, leg) => Reply::Done(owner.cancel(&key, leg).await?),
-            Request::Leave(key, leg) => Reply::Done(owner.leave(&key, leg).await?),
-            Request::Signal(signal) => Reply::Done(owner.signal(*signal).await?),
-        })
-    }
-}
-
-enum Reply {
-    Open(Result<Opened, FailureReason>),
-    Submit(Result<(), FailureReason>),
-    Done(()),
-}
-
-impl Reply {
-    /// Whether what was asked for has happened.
-    fn is_success(&self) -> bool {
-        matches!(self, Reply::Open(Ok(_)) | Reply::Submit(Ok(())) | Reply::Done(()))
-    }
-
-    fn of_wire(body: Down) -> Result<Self, Error> {
-        match body {
-            Down::OpenResult(result) => Ok(Reply::Open(
-                codec::open_result(result).map_err(crate::codec::Malformed::in_answer)?,
-            )),
-            Down::SubmitResult(result) => Ok(Reply::Submit(codec::submit_result(result))),
-            Down::Done(_) => Ok(Reply::Done(())),
-            Down::Error(error) => Err(error.into()),
-            _ => Err(unexpected()),
-        }
-    }
-}
-
-fn unexpected() -> Error {
-    Error::new(ErrorCode::Internal, "the owner answered something else")
-}
-
-/// What an answer on a stream is for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Waits {
-    /// A request of this lane, by its number in the router, asked of the owner with this epoch.
-    Request(Partition, u64, u64),
-    /// The legs that were named for this lane, under this epoch.
-    Hold(Partition, u64),
-}
-
-struct Pending {
-    request: Request,
-    until: Instant,
-    reply: oneshot::Sender<Result<Reply, Error>>,
-    /// The trace it belongs to.
-    trace: Option<wire::TraceContext>,
-    /// The epoch of the owner it was sent to; `None`: to be sent (again).
-    sent: Option<u64>,
-}
-
-// === lanes ===
-
-#[derive(Clone)]
-enum To {
-    Local,
-    Link(Arc<Link>),
-}
-
-#[derive(Default)]
-struct Lane {
-    /// The owner that was last attached to, in good order: it knows our legs.
-    told: Option<(OwnerMember, u64)>,
-    /// The owner now. `None`: none is known, or there is no stream to it.
-    to: Option<To>,
-    /// Something has to be sent before anything new.
-    held_up: bool,
-    requests: BTreeMap<u64, Pending>,
-}
-
-impl Lane {
-    /// The epoch of the owner that is asked.
-    fn epoch(&self) -> u64 {
-        self.told.as_ref().map_or(0, |(_, epoch)| *epoch)
-    }
-}
 
 /// What all tasks of a router share.
 pub(super) struct Inner {
@@ -294,11 +186,6 @@ impl Drop for Forget<'_> {
     }
 }
 
-enum Placed {
-    Local(ImMcuClient, Box<Request>, oneshot::Sender<Result<Reply, Error>>),
-    Queued(u64),
-}
-
 impl Inner {
     fn lane(&self, partition: Partition) -> &Mutex<Lane> {
         &self.lanes[partition.index()]
@@ -316,419 +203,6 @@ impl Inner {
     pub(super) fn is_stale(&self, partition: Partition, epoch: u64) -> bool {
         let known = self.routes.owner(partition);
         known.is_some_and(|known| epoch < known.epoch)
-    }
-
-    // === requests ===
-
-    /// Gives a new request its place in its lane, and sends it if it may go.
-    fn place(
-        &self,
-        partition: Partition,
-        request: Request,
-        until: Instant,
-        reply: oneshot::Sender<Result<Reply, Error>>,
-    ) -> Result<Placed, Error> {
-        let mut lane = self.lane(partition).lock();
-        if let (Some(To::Local), false, Some(local)) = (&lane.to, lane.held_up, &self.local) {
-            return Ok(Placed::Local(local.clone(), Box::new(request), reply));
-        }
-        let number = self.queue(&mut lane, request, until, reply)?;
-        if !lane.held_up {
-            self.send(&mut lane, partition, number);
-            if lane.held_up {
-                self.refused.notify_one();
-            }
-        }
-        Ok(Placed::Queued(number))
-    }
-
-    /// The local owner turned a request away: it is sent to whoever owns the conversation next.
-    fn put_back(
-        &self,
-        partition: Partition,
-        request: Request,
-        until: Instant,
-        reply: oneshot::Sender<Result<Reply, Error>>,
-    ) -> Result<u64, Error> {
-        let mut lane = self.lane(partition).lock();
-        lane.held_up = true;
-        self.refused.notify_one();
-        self.queue(&mut lane, request, until, reply)
-    }
-
-    fn queue(
-        &self,
-        lane: &mut Lane,
-        request: Request,
-        until: Instant,
-        reply: oneshot::Sender<Result<Reply, Error>>,
-    ) -> Result<u64, Error> {
-        if lane.requests.len() >= LANE {
-            self.counters.full();
-            return Err(Error::new(
-                ErrorCode::TooMany,
-                "too many requests wait for an owner",
-            ));
-        }
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let pending = Pending {
-            request,
-            until,
-            reply,
-            trace: trace_now(),
-            sent: None,
-        };
-        lane.requests.insert(number, pending);
-        if lane.to.is_none() {
-            lane.held_up = true;
-        }
-        Ok(number)
-    }
-
-    /// Sends a request on the stream of its lane. If that cannot be, the lane is held up.
-    fn send(&self, lane: &mut Lane, partition: Partition, number: u64) {
-        let stream = match &lane.to {
-            Some(To::Link(link)) => link.stream(),
-            _ => None,
-        };
-        let epoch = lane.epoch();
-        let Some(stream) = stream else {
-            lane.held_up = true;
-            return;
-        };
-        let Some(pending) = lane.requests.get_mut(&number) else {
-            return;
-        };
-        let left = pending.until.saturating_duration_since(Instant::now());
-        let (body, trace) = (pending.request.to_wire(), pending.trace.clone());
-        let sent = stream.request(Waits::Request(partition, number, epoch), |sequence| {
-            wire::FrontEndItem {
-                deadline_ms: milliseconds(left),
-                trace,
-                ..item(sequence, body)
-            }
-        });
-        match sent {
-            Ok(_) => pending.sent = Some(epoch),
-            Err((NotSent::Ended, _)) => lane.held_up = true,
-            Err((NotSent::Full, _)) => {
-                self.counters.full();
-                if let Some(pending) = lane.requests.remove(&number) {
-                    let full = Error::new(ErrorCode::TooMany, "too much waits for an owner");
-                    let _gave_up = pending.reply.send(Err(full));
-                }
-            }
-        }
-    }
-
-    /// An answer came.
-    pub(super) fn answered(&self, waits: Waits, body: Down) {
-        let reply = Reply::of_wire(body);
-        match waits {
-            Waits::Hold(partition, epoch) => {
-                if reply.is_err() {
-                    self.hold_refused(partition, epoch);
-                }
-            }
-            Waits::Request(partition, number, epoch) => self.replied(partition, number, epoch, reply),
-        }
-    }
-
-    /// A request was answered; if by somebody who does not own the conversation, it is sent again. An owner that was asked
-    /// before the present one may still say that it succeeded; that it failed is for the present one to say.
-    fn replied(&self, partition: Partition, number: u64, epoch: u64, reply: Result<Reply, Error>) {
-        let mut lane = self.lane(partition).lock();
-        let Some(pending) = lane.requests.get_mut(&number) else {
-            return;
-        };
-        let is_present = pending.sent == Some(epoch);
-        if !is_present && !reply.as_ref().is_ok_and(Reply::is_success) {
-            return;
-        }
-        if matches!(&reply, Err(error) if error.code == ErrorCode::Unavailable) {
-            pending.sent = None;
-            lane.held_up = true;
-            self.counters.rerouted();
-            self.refused.notify_one();
-        } else if let Some(pending) = lane.requests.remove(&number) {
-            let _gave_up = pending.reply.send(reply);
-        }
-    }
-
-    /// The owner does not know yet that it is: it is told our legs again.
-    fn hold_refused(&self, partition: Partition, epoch: u64) {
-        let mut lane = self.lane(partition).lock();
-        if lane.told.as_ref().is_some_and(|(_, told)| *told == epoch) {
-            lane.told = None;
-            lane.held_up = true;
-            self.refused.notify_one();
-        }
-    }
-
-    // === links ===
-
-    pub(super) fn link_up(&self) {
-        self.work.notify_one();
-    }
-
-    /// A stream ended. What waited for answers on it is sent again.
-    pub(super) fn link_down(&self, waiting: Vec<Waits>) {
-        self.counters.resent(waiting.len());
-        for waits in waiting {
-            match waits {
-                Waits::Hold(partition, epoch) => self.hold_refused(partition, epoch),
-                Waits::Request(partition, number, epoch) => {
-                    let mut lane = self.lane(partition).lock();
-                    if let Some(pending) = lane.requests.get_mut(&number)
-                        && pending.sent == Some(epoch)
-                    {
-                        pending.sent = None;
-                        lane.held_up = true;
-                    }
-                }
-            }
-        }
-        self.work.notify_one();
-    }
-
-    // === the task ===
-
-    /// Follows the routes, keeps links to all owners, and gets held-up lanes going.
-    async fn drive(self: Arc<Self>) {
-        let mut changes = self.routes.changes();
-        loop {
-            changes.mark_unchanged();
-            self.keep_links();
-            let waiting = self.attach_all();
-            let again = async {
-                match waiting {
-                    true => tokio::time::sleep(AGAIN).await,
-                    false => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = self.stop.cancelled() => break,
-                () = again => {}
-                // Whoever refused is not asked again at once: it is about to learn what it owns.
-                () = self.refused.notified() => tokio::time::sleep(AGAIN).await,
-                () = self.work.notified() => {}
-                changed = changes.changed() => if changed.is_err() { break },
-            }
-        }
-        for (_, link) in self.links.lock().drain() {
-            link.stop.cancel();
-        }
-    }
-
-    /// One link for each live owner elsewhere; those of owners that are gone end.
-    fn keep_links(self: &Arc<Self>) {
-        let wanted: HashSet<OwnerMember> = self
-            .routes
-            .members()
-            .into_iter()
-            .filter(|one| !one.is_self)
-            .collect();
-        let mut links = self.links.lock();
-        links.retain(|owner, link| {
-            let stays = wanted.contains(owner);
-            if !stays {
-                link.stop.cancel();
-            }
-            stays
-        });
-        for owner in wanted {
-            if links.contains_key(&owner) {
-                continue;
-            }
-            if owner.address.is_none() {
-                continue;
-            }
-            match (self.dial)(&owner) {
-                Ok(carrier) => {
-                    let link = Arc::new(Link::new(owner.clone(), self.stop.child_token()));
-                    self.tasks.spawn(link.clone().run(self.clone(), carrier));
-                    links.insert(owner, link);
-                }
-                Err(error) => {
-                    tracing::warn!(%error, owner = %owner.member, "an owner's address is of no use")
-                }
-            }
-        }
-    }
-
-    /// Brings every lane to its present owner. True: something is held up that only time may help.
-    fn attach_all(self: &Arc<Self>) -> bool {
-        let mut changed = Vec::new();
-        for partition in Partition::all() {
-            let owner = self.routes.owner(partition);
-            let mut lane = self.lane(partition).lock();
-            let to = owner.as_ref().and_then(|owner| self.way_to(&owner.owner));
-            lane.to.clone_from(&to);
-            if to.is_none() {
-                lane.held_up |= !lane.requests.is_empty();
-                continue;
-            }
-            if let Some(owner) = owner
-                && lane
-                    .told
-                    .as_ref()
-                    .is_none_or(|(told, epoch)| *told != owner.owner || *epoch != owner.epoch)
-            {
-                lane.held_up = true;
-                // Whatever another owner was asked is asked of this one, before anything new: order survives the change.
-                for pending in lane.requests.values_mut() {
-                    pending.sent = pending.sent.filter(|epoch| *epoch == owner.epoch);
-                }
-                changed.push((partition, owner, lane.told.is_some()));
-            }
-        }
-        self.tell_legs(changed);
-        let mut waiting = false;
-        for partition in Partition::all() {
-            // What the local owner is asked is begun without the lane's lock: it may lead back here.
-            loop {
-                let locally = {
-                    let mut lane = self.lane(partition).lock();
-                    let locally = match lane.held_up {
-                        true => self.resend(&mut lane, partition),
-                        false => Vec::new(),
-                    };
-                    waiting |= lane.held_up && locally.is_empty();
-                    locally
-                };
-                if locally.is_empty() {
-                    break;
-                }
-                for (number, epoch, request) in locally {
-                    self.ask_locally(partition, number, epoch, request);
-                }
-            }
-        }
-        waiting
-    }
-
-    fn way_to(&self, owner: &OwnerMember) -> Option<To> {
-        if owner.is_self {
-            return self.local.as_ref().map(|_| To::Local);
-        }
-        let links = self.links.lock();
-        let link = links.get(owner).filter(|link| link.stream().is_some())?;
-        Some(To::Link(link.clone()))
-    }
-
-    /// Tells new owners which legs we hold, before anything else is asked of them.
-    fn tell_legs(&self, changed: Vec<(Partition, PartitionOwner, bool)>) {
-        let Some(holder) = self.holder() else { return };
-        if changed.is_empty() {
-            return;
-        }
-        let moved = changed.iter().filter(|(_, _, had_another)| *had_another);
-        let moved: HashSet<Partition> = moved.map(|(partition, _, _)| *partition).collect();
-        if !moved.is_empty() {
-            holder.stop_ringing_of(&moved);
-        }
-        let all: HashSet<Partition> = changed.iter().map(|(partition, _, _)| *partition).collect();
-        let mut legs: HashMap<Partition, Vec<rpc::HeldLeg>> = HashMap::new();
-        for leg in holder.held_legs(&all) {
-            let partition = ConversationKey::new(&leg.address.aor, &leg.peer).partition();
-            legs.entry(partition).or_default().push(leg);
-        }
-        for (partition, owner, _) in changed {
-            let held = HeldLegs {
-                member: self.member.clone(),
-                partition,
-                legs: legs.remove(&partition).unwrap_or_default(),
-            };
-            self.tell_lane(partition, owner, held);
-        }
-    }
-
-    fn tell_lane(&self, partition: Partition, owner: PartitionOwner, held: HeldLegs) {
-        let mut lane = self.lane(partition).lock();
-        let told = match &lane.to {
-            None => false,
-            Some(To::Local) => {
-                let local = self.local.clone();
-                let mut hold = Box::pin(async move {
-                    match local {
-                        Some(local) => local.hold(held).await,
-                        None => Ok(()),
-                    }
-                });
-                // It only feeds state machines: it is over at its first step.
-                let waker = std::task::Waker::noop();
-                let polled = hold.as_mut().poll(&mut std::task::Context::from_waker(waker));
-                matches!(polled, std::task::Poll::Ready(Ok(())))
-            }
-            Some(To::Link(link)) => link
-                .stream()
-                .is_some_and(|stream| self.send_hold(&stream, &owner, &held)),
-        };
-        // One that could not be told is told again before it is asked anything.
-        lane.told = told.then_some((owner.owner, owner.epoch));
-    }
-
-    fn send_hold(&self, stream: &Asking, owner: &PartitionOwner, held: &HeldLegs) -> bool {
-        let body = Up::HoldLegs(held.into());
-        let waits = Waits::Hold(held.partition, owner.epoch);
-        let sent = stream.request(waits, |sequence| wire::FrontEndItem {
-            deadline_ms: milliseconds(CONTROL),
-            ..item(sequence, body)
-        });
-        sent.is_ok()
-    }
-
-    /// Sends everything of a lane that has to be sent, in order, if its owner knows our legs. Returns what the local owner is
-    /// to be asked; until that was begun the lane stays held up.
-    fn resend(&self, lane: &mut Lane, partition: Partition) -> Vec<(u64, u64, Request)> {
-        let now = Instant::now();
-        lane.requests.retain(|_, pending| {
-            pending.sent.is_some() || (pending.until > now && !pending.reply.is_closed())
-        });
-        let knows_legs = lane.told.is_some() || self.holder.load().is_none();
-        let unsent = |lane: &Lane| -> Vec<u64> {
-            let waiting = lane.requests.iter().filter(|(_, pending)| pending.sent.is_none());
-            waiting.map(|(number, _)| *number).collect()
-        };
-        let numbers = unsent(lane);
-        if numbers.is_empty() {
-            lane.held_up = lane.to.is_some() && !knows_legs;
-            return Vec::new();
-        }
-        match &lane.to {
-            Some(To::Link(_)) if knows_legs => {
-                lane.held_up = false;
-                for number in numbers {
-                    if lane.held_up {
-                        break;
-                    }
-                    self.send(lane, partition, number);
-                }
-                Vec::new()
-            }
-            Some(To::Local) if knows_legs => {
-                let mut requests = Vec::new();
-                let epoch = lane.epoch();
-                for number in numbers {
-                    if let Some(pending) = lane.requests.get_mut(&number) {
-                        pending.sent = Some(epoch);
-                        requests.push((number, epoch, pending.request.clone()));
-                    }
-                }
-                requests
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    /// The owner is here now: it is asked in a task, whose first step is taken at once.
-    fn ask_locally(self: &Arc<Self>, partition: Partition, number: u64, epoch: u64, request: Request) {
-        let Some(local) = self.local.clone() else { return };
-        let inner = self.clone();
-        poll_once_then_spawn(&self.tasks, async move {
-            let reply = request.ask(&local).await;
-            inner.replied(partition, number, epoch, reply);
-        });
     }
 }
 

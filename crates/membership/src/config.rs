@@ -91,3 +91,16 @@ impl Default for Timing {
         }
     }
 }
+
+impl Timing {
+    /// The times of a pool whose store forgets everything whenever it restarts, as a seed does. Who comes to it waits 11 s
+    /// before it claims what nobody owns there: until then whoever owned something has said so, or has stopped
+    /// (`stop_after`, and less with `frozen_for`). A pool takes that long to start.
+    pub fn for_a_store_that_forgets() -> Self {
+        let usual = Timing::default();
+        Timing {
+            settle: usual.stop_after + usual.renew_every,
+            ..usual
+        }
+    }
+}

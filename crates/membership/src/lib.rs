@@ -59,7 +59,8 @@
 //! that had been away from it for more than a minute: if that one reaches the store, it takes over after 15 s what they still
 //! serve. And a member that comes to a store that has just lost everything waits only [`Timing::settle`] (3 s) before it claims
 //! what has no owner there; an owner that does not reach the store in that time may count for up to 10 s more. With `settle`
-//! equal to the lease, that is excluded too, at the price of a pool that takes 15 s to start. In both cases epochs tell the
+//! longer than `stop_after`, that is excluded too, at the price of a pool that takes as long to start
+//! ([`Timing::for_a_store_that_forgets`]). In both cases epochs tell the
 //! newer owner, and whoever writes by compare-and-set on the epoch is safe.
 //!
 //! An unreachable member counts as one that may renew: when a machine dies together with the store, the others stop after 10 s

@@ -1,4 +1,4 @@
-//! A copy of bindings in memory, for tests of what owns partitions.
+//! A copy of bindings in memory: what a seed keeps for a pool without Redis, and the copy of tests.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,17 +24,37 @@ struct Copies {
     /// Deleted users stay, as empty states.
     users: HashMap<Partition, BTreeMap<AddressOfRecord, Copied>>,
     failing: bool,
-    /// The copy's own clock, milliseconds.
-    clock: u64,
+    /// How far the copy's clock was moved, milliseconds.
+    moved: u64,
 }
 
+/// Tells the time, in milliseconds since any start.
+type Clock = Box<dyn Fn() -> u64 + Send + Sync>;
+
 /// What a shared store does, and what can go wrong with one: it fails, loses everything, has a clock of its own.
-#[derive(Default)]
+///
+/// It holds one entry for each user who ever signed in since it was empty, so the number of accounts is its bound.
 pub struct MemoryCopy {
     copies: Mutex<Copies>,
+    clock: Clock,
+}
+
+impl Default for MemoryCopy {
+    /// Empty, with a clock that goes only by [`MemoryCopy::advance`].
+    fn default() -> Self {
+        MemoryCopy::new(|| 0)
+    }
 }
 
 impl MemoryCopy {
+    /// Empty. `clock` tells milliseconds and does not go back.
+    pub fn new(clock: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        MemoryCopy {
+            copies: Mutex::default(),
+            clock: Box::new(clock),
+        }
+    }
+
     /// Makes every call fail, or work again.
     pub fn set_failing(&self, failing: bool) {
         self.copies.lock().failing = failing;
@@ -49,7 +69,11 @@ impl MemoryCopy {
 
     /// Moves the copy's own clock.
     pub fn advance(&self, milliseconds: u64) {
-        self.copies.lock().clock += milliseconds;
+        self.copies.lock().moved += milliseconds;
+    }
+
+    fn now(&self, copies: &Copies) -> u64 {
+        (self.clock)().saturating_add(copies.moved)
     }
 
     /// How many users have something in the copy.
@@ -75,8 +99,13 @@ impl Copies {
         }
     }
 
-    fn put(&mut self, partition: Partition, users: &[(AddressOfRecord, Arc<UserBindings>)], now: Timestamp) {
-        let written = (now, self.clock);
+    /// `written` is the writer's clock, and ours.
+    fn put(
+        &mut self,
+        partition: Partition,
+        users: &[(AddressOfRecord, Arc<UserBindings>)],
+        written: (Timestamp, u64),
+    ) {
         let copies = self.users.entry(partition).or_default();
         for (aor, state) in users {
             if copies
@@ -135,7 +164,7 @@ impl BindingCopy for MemoryCopy {
         let mut copies = self.copies.lock();
         copies.pass(partition, epoch)?;
         copies.fences.insert(partition, epoch);
-        let clock = copies.clock;
+        let clock = self.now(&copies);
         let users = copies.users.entry(partition).or_default();
         users.retain(|_, copied| !copied.state.is_empty());
         Ok(users
@@ -155,7 +184,8 @@ impl BindingCopy for MemoryCopy {
         if copies.pass(partition, epoch)? != Some(epoch) {
             return Ok(Written::HistoryLost);
         }
-        copies.put(partition, users, now);
+        let clock = self.now(&copies);
+        copies.put(partition, users, (now, clock));
         Ok(Written::Kept)
     }
 
@@ -172,7 +202,8 @@ impl BindingCopy for MemoryCopy {
         copies.fences.insert(partition, epoch);
         let old = copies.users.entry(partition).or_default();
         old.retain(|_, copied| same && copied.state.revision > as_of);
-        copies.put(partition, users, now);
+        let clock = self.now(&copies);
+        copies.put(partition, users, (now, clock));
         Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! Leases and owners in memory: the pool's shared store for tests, and the model that other backends are held against.
+//! Leases and owners in memory: what a seed keeps for a pool without Redis, the shared store of tests, and the model that
+//! other backends are held against.
 
 use std::collections::BTreeMap;
 

@@ -193,6 +193,50 @@ fn losing_the_contents_of_the_store_changes_no_owner() {
     });
 }
 
+/// What a seed does: the store dies with a member and comes back empty with it. Others may be stopped meanwhile, and one more
+/// may come with it. That no partition ever has two valid owners is asserted by the world.
+#[test]
+fn a_store_that_dies_with_a_member_and_comes_back_empty_leaves_the_others_what_they_own() {
+    run_all(0..120, |seed| {
+        let count = 2 + (seed % 3) as usize;
+        let mut world = settled(seed, count, Timing::for_a_store_that_forgets());
+        let before = owners(&world);
+        world.store = Link::Refusing;
+        world.crash(0);
+        let away_ms = world.random.between(200, 40_000);
+        let paused = world.random.once_in(2).then_some(1);
+        let stops_ms = world.random.between(0, away_ms);
+        world.run_until(world.now_ms + stops_ms);
+        if let Some(paused) = paused {
+            world.pause(paused);
+        }
+        world.run_until(world.now_ms + away_ms - stops_ms);
+        world.leases.lose_everything();
+        world.store = Link::Up;
+        world.start(0);
+        if world.random.once_in(3) {
+            world.start(count);
+        }
+        let behind_ms = world.random.between(0, 20_000);
+        world.run_until(world.now_ms + behind_ms);
+        if let Some(paused) = paused {
+            world.resume(paused);
+        }
+        world.run_until(world.now_ms + 60_000);
+        assert_everything_is_owned_once(&world);
+        assert_everything_is_in_its_place(&world);
+        if paused.is_none() && !world.is_alive(count) {
+            for (partition, (before, after)) in before.iter().zip(owners(&world)).enumerate() {
+                if before[0].0 == 0 {
+                    assert!(after[0].1 > before[0].1, "the epoch of {partition} grew");
+                } else {
+                    assert_eq!(*before, after, "partition {partition} stayed");
+                }
+            }
+        }
+    });
+}
+
 #[test]
 fn a_planned_hand_over_leaves_no_owner_missing_longer_than_it_takes() {
     run_all(0..40, |seed| {

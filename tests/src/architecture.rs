@@ -46,7 +46,10 @@ const PLAN: &[(&str, &[&str])] = &[
     ),
     ("immcu", &["sip-types", "topology", "rpc", "telemetry"]),
     // An adapter like those of the second floor; it stands here so that its tests may put a real role behind it.
-    ("rpc-wire", &["sip-types", "topology", "rpc", "telemetry"]),
+    (
+        "rpc-wire",
+        &["sip-types", "topology", "rpc", "store", "telemetry"],
+    ),
     // Top floor: composition.
     (
         "server",

@@ -14,6 +14,7 @@ pub mod error;
 pub mod message;
 pub mod policy;
 pub mod registrar;
+pub mod seed;
 
 use std::time::Duration;
 

@@ -9,6 +9,7 @@
 //! | How is a role offered to other members? | [`RpcServer`]: adapters in `server`, bounds in `work`, limits of HTTP/2 in `serve` |
 //! | How is a role of another member reached? | [`RemoteRegistrar`], [`RemoteDirectory`], [`RemoteMember`] over any [`Carrier`] |
 //! | What is remembered of a registrar elsewhere? | [`CachedRegistrar`] |
+//! | Where is what members share without Redis? | [`seed`] |
 //! | Over what? | [`transport`]: plain on loopback, TLS 1.3 with a certificate on both sides anywhere else |
 //!
 //! Invariants: what arrives never panics and never is trusted to be complete; every call has a deadline and every queue a
@@ -28,6 +29,7 @@ pub mod exchange;
 mod member;
 mod routed;
 mod routes;
+pub mod seed;
 mod serve;
 mod server;
 mod traced;

@@ -25,8 +25,10 @@ use crate::MAX_MESSAGE;
 use crate::counters::{ServerCounters, ServerSnapshot};
 use crate::member::{Describe, MemberService};
 use crate::proto::pool::v1::member_server::MemberServer;
+use crate::proto::pool::v1::seed_server::SeedServer;
 use crate::proto::registrar::v1::directory_server::DirectoryServer;
 use crate::proto::registrar::v1::registrar_server::RegistrarServer;
+use crate::seed::{SeedService, SeedTable};
 use crate::server::{DirectoryService, RegistrarService};
 use crate::traced::TracedLayer;
 use crate::transport::{
@@ -116,6 +118,16 @@ impl RpcServerBuilder {
     pub fn member(self, member: Arc<dyn Describe>) -> Self {
         let work = self.work();
         self.service(MemberServer::new(MemberService { member, work }))
+    }
+
+    /// Offers what a seed keeps for a pool without Redis.
+    #[must_use]
+    pub fn seed(self, table: Arc<SeedTable>) -> Self {
+        let work = self.work();
+        let service = SeedServer::new(SeedService { table, work })
+            .max_decoding_message_size(MAX_MESSAGE)
+            .max_encoding_message_size(MAX_MESSAGE);
+        self.service(service)
     }
 
     /// Offers any other generated service. It sets its own limit of message length and ends its streams with

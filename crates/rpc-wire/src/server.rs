@@ -12,6 +12,6 @@ use crate::codec::Malformed;
 use crate::codec::error::status;
 
 /// The status of a call whose request is malformed.
-fn malformed(malformed: Malformed) -> Status {
+pub(crate) fn malformed(malformed: Malformed) -> Status {
     status(&malformed.into())
 }

@@ -12,6 +12,7 @@ const FILES: &[&str] = &[
     "portico/errors/v1/errors.proto",
     "portico/immcu/v1/immcu.proto",
     "portico/pool/v1/pool.proto",
+    "portico/pool/v1/seed.proto",
     "portico/registrar/v1/directory.proto",
     "portico/registrar/v1/registrar.proto",
 ];

@@ -313,3 +313,1335 @@ pub mod member_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// Who asks whom.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Call {
+    /// The seat as the caller knows it: the first of the configured members, or the lowest address of their name.
+    #[prost(string, tag = "1")]
+    pub seat: ::prost::alloc::string::String,
+    /// Grows with each call of the process that calls: one that was given up and arrives late is refused.
+    #[prost(uint64, tag = "2")]
+    pub number: u64,
+}
+/// One life of a member.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Life {
+    /// Its name in the pool.
+    #[prost(string, tag = "1")]
+    pub member: ::prost::alloc::string::String,
+    /// Larger in a later life.
+    #[prost(uint64, tag = "2")]
+    pub incarnation: u64,
+}
+/// What a member says of itself.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MemberLease {
+    /// Which life of it.
+    #[prost(message, optional, tag = "1")]
+    pub life: ::core::option::Option<Life>,
+    /// The roles it runs, by name.
+    #[prost(string, repeated, tag = "2")]
+    pub roles: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Where others reach it, as host:port; absent: nowhere.
+    #[prost(string, optional, tag = "3")]
+    pub address: ::core::option::Option<::prost::alloc::string::String>,
+    /// It leaves, and takes nothing new.
+    #[prost(bool, tag = "4")]
+    pub draining: bool,
+    /// Version of its program.
+    #[prost(string, tag = "5")]
+    pub version: ::prost::alloc::string::String,
+}
+/// A partition with the epoch under which it is owned.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OwnedPartition {
+    /// Its number.
+    #[prost(uint32, tag = "1")]
+    pub partition: u32,
+    /// Larger than that of every owner before.
+    #[prost(uint64, tag = "2")]
+    pub epoch: u64,
+}
+/// Owners of one kind of keys.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Owners {
+    /// Grows with each change.
+    #[prost(uint64, tag = "1")]
+    pub version: u64,
+    /// Those who own, or owned last, some partition.
+    #[prost(message, repeated, tag = "2")]
+    pub lives: ::prost::alloc::vec::Vec<Life>,
+    /// For each partition in order: 0 for nobody, else the place in `lives`, counted from 1.
+    #[prost(uint32, repeated, tag = "3")]
+    pub owners: ::prost::alloc::vec::Vec<u32>,
+    /// For each partition in order: the epoch, 0 for nobody.
+    #[prost(uint64, repeated, tag = "4")]
+    pub epochs: ::prost::alloc::vec::Vec<u64>,
+}
+/// Renews a lease.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RenewRequest {
+    /// Who asks whom.
+    #[prost(message, optional, tag = "1")]
+    pub call: ::core::option::Option<Call>,
+    /// What the member says of itself.
+    #[prost(message, optional, tag = "2")]
+    pub lease: ::core::option::Option<MemberLease>,
+    /// The version of the owners of users that it knows; 0: none.
+    #[prost(uint64, tag = "3")]
+    pub known_users: u64,
+    /// The same of conversations.
+    #[prost(uint64, tag = "4")]
+    pub known_conversations: u64,
+}
+/// The pool as the seed sees it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RenewResponse {
+    /// The seed's clock, milliseconds since 1970.
+    #[prost(uint64, tag = "1")]
+    pub now_ms: u64,
+    /// Changes when the seed has forgotten everything.
+    #[prost(uint64, tag = "2")]
+    pub history: u64,
+    /// Live members, in order of their names.
+    #[prost(message, repeated, tag = "3")]
+    pub members: ::prost::alloc::vec::Vec<MemberLease>,
+    /// Owners of users; absent: as the caller knows them.
+    #[prost(message, optional, tag = "4")]
+    pub users: ::core::option::Option<Owners>,
+    /// Owners of conversations; absent: as the caller knows them.
+    #[prost(message, optional, tag = "5")]
+    pub conversations: ::core::option::Option<Owners>,
+}
+/// Claims partitions.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClaimRequest {
+    /// Who asks whom.
+    #[prost(message, optional, tag = "1")]
+    pub call: ::core::option::Option<Call>,
+    /// Of what.
+    #[prost(enumeration = "Keys", tag = "2")]
+    pub keys: i32,
+    /// Who claims.
+    #[prost(message, optional, tag = "3")]
+    pub holder: ::core::option::Option<Life>,
+    /// Numbers of partitions.
+    #[prost(uint32, repeated, tag = "4")]
+    pub partitions: ::prost::alloc::vec::Vec<u32>,
+}
+/// Hands partitions over.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TransferRequest {
+    /// Who asks whom.
+    #[prost(message, optional, tag = "1")]
+    pub call: ::core::option::Option<Call>,
+    /// Of what.
+    #[prost(enumeration = "Keys", tag = "2")]
+    pub keys: i32,
+    /// Who owns them.
+    #[prost(message, optional, tag = "3")]
+    pub giver: ::core::option::Option<Life>,
+    /// Who shall.
+    #[prost(message, optional, tag = "4")]
+    pub receiver: ::core::option::Option<Life>,
+    /// Numbers of partitions.
+    #[prost(uint32, repeated, tag = "5")]
+    pub partitions: ::prost::alloc::vec::Vec<u32>,
+}
+/// Says again what is owned.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReassertRequest {
+    /// Who asks whom.
+    #[prost(message, optional, tag = "1")]
+    pub call: ::core::option::Option<Call>,
+    /// Of what.
+    #[prost(enumeration = "Keys", tag = "2")]
+    pub keys: i32,
+    /// Who owns them.
+    #[prost(message, optional, tag = "3")]
+    pub holder: ::core::option::Option<Life>,
+    /// What it owns.
+    #[prost(message, repeated, tag = "4")]
+    pub owned: ::prost::alloc::vec::Vec<OwnedPartition>,
+}
+/// What is owned, went over, or stands.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct OwnedResponse {
+    /// In any order.
+    #[prost(message, repeated, tag = "1")]
+    pub owned: ::prost::alloc::vec::Vec<OwnedPartition>,
+}
+/// Gives a lease back.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LeaveRequest {
+    /// Who asks whom.
+    #[prost(message, optional, tag = "1")]
+    pub call: ::core::option::Option<Call>,
+    /// Whose.
+    #[prost(message, optional, tag = "2")]
+    pub holder: ::core::option::Option<Life>,
+}
+/// It is given back.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LeaveResponse {}
+/// Ends the lease of somebody dead.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EvictRequest {
+    /// Who asks whom.
+    #[prost(message, optional, tag = "1")]
+    pub call: ::core::option::Option<Call>,
+    /// Who is dead.
+    #[prost(message, optional, tag = "2")]
+    pub life: ::core::option::Option<Life>,
+}
+/// It has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EvictResponse {}
+/// Waits for a change.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChangedRequest {
+    /// Who asks whom.
+    #[prost(message, optional, tag = "1")]
+    pub call: ::core::option::Option<Call>,
+}
+/// Something may have changed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChangedResponse {}
+/// A registration as the copy has it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CopiedBinding {
+    /// The endpoint, unique per user.
+    #[prost(string, tag = "1")]
+    pub endpoint: ::prost::alloc::string::String,
+    /// Fences it against older ones of the endpoint.
+    #[prost(uint64, tag = "2")]
+    pub epoch: u64,
+    /// The front end that holds the connection.
+    #[prost(string, tag = "3")]
+    pub member: ::prost::alloc::string::String,
+    /// The connection there.
+    #[prost(uint64, tag = "4")]
+    pub connection: u64,
+    /// The Contact URI.
+    #[prost(string, tag = "5")]
+    pub contact: ::prost::alloc::string::String,
+    /// +sip.instance.
+    #[prost(string, optional, tag = "6")]
+    pub instance: ::core::option::Option<::prost::alloc::string::String>,
+    /// epid.
+    #[prost(string, optional, tag = "7")]
+    pub epid: ::core::option::Option<::prost::alloc::string::String>,
+    /// reg-id (RFC 5626).
+    #[prost(uint32, optional, tag = "8")]
+    pub reg_id: ::core::option::Option<u32>,
+    /// Globally routable user agent URI.
+    #[prost(string, optional, tag = "9")]
+    pub gruu: ::core::option::Option<::prost::alloc::string::String>,
+    /// Of a Lync-family client.
+    #[prost(bool, tag = "10")]
+    pub lync: bool,
+    /// Takes sessions.
+    #[prost(bool, tag = "11")]
+    pub session: bool,
+    /// User-Agent.
+    #[prost(string, optional, tag = "12")]
+    pub user_agent: ::core::option::Option<::prost::alloc::string::String>,
+    /// Call-ID of the last REGISTER.
+    #[prost(string, tag = "13")]
+    pub call_id: ::prost::alloc::string::String,
+    /// Its CSeq number.
+    #[prost(uint32, tag = "14")]
+    pub cseq: u32,
+    /// Seconds it was granted.
+    #[prost(uint32, tag = "15")]
+    pub granted_s: u32,
+    /// That REGISTER bound an endpoint that was not bound.
+    #[prost(bool, tag = "16")]
+    pub was_new: bool,
+    /// Milliseconds until it ends, counted from the call that carries it.
+    #[prost(uint64, tag = "17")]
+    pub remaining_ms: u64,
+}
+/// What is remembered of a registration that ended.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CopiedTombstone {
+    /// The endpoint.
+    #[prost(string, tag = "1")]
+    pub endpoint: ::prost::alloc::string::String,
+    /// Epoch of what ended.
+    #[prost(uint64, tag = "2")]
+    pub epoch: u64,
+    /// The front end that held it.
+    #[prost(string, tag = "3")]
+    pub member: ::prost::alloc::string::String,
+    /// Its connection.
+    #[prost(uint64, tag = "4")]
+    pub connection: u64,
+    /// That connection may not register the endpoint again.
+    #[prost(bool, tag = "5")]
+    pub fenced: bool,
+    /// Call-ID of the last REGISTER that was obeyed.
+    #[prost(string, tag = "6")]
+    pub call_id: ::prost::alloc::string::String,
+    /// Its CSeq number.
+    #[prost(uint32, tag = "7")]
+    pub cseq: u32,
+    /// Milliseconds until it may be forgotten, counted from the call that carries it.
+    #[prost(uint64, tag = "8")]
+    pub remaining_ms: u64,
+}
+/// Everything of one user.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CopiedUser {
+    /// Whose.
+    #[prost(string, tag = "1")]
+    pub aor: ::prost::alloc::string::String,
+    /// Orders the states of one user.
+    #[prost(uint64, tag = "2")]
+    pub revision: u64,
+    /// Live registrations. None, and no tombstones: the user is deleted.
+    #[prost(message, repeated, tag = "3")]
+    pub bindings: ::prost::alloc::vec::Vec<CopiedBinding>,
+    /// Those that ended lately.
+    #[prost(message, repeated, tag = "4")]
+    pub tombstones: ::prost::alloc::vec::Vec<CopiedTombstone>,
+}
+/// Takes a partition of the users over.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TakeCopyRequest {
+    /// Who asks whom.
+    #[prost(message, optional, tag = "1")]
+    pub call: ::core::option::Option<Call>,
+    /// Number of the partition.
+    #[prost(uint32, tag = "2")]
+    pub partition: u32,
+    /// Epoch of the new owner.
+    #[prost(uint64, tag = "3")]
+    pub epoch: u64,
+}
+/// What the seed has of it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TakeCopyResponse {
+    /// Everybody with something.
+    #[prost(message, repeated, tag = "1")]
+    pub users: ::prost::alloc::vec::Vec<CopiedUser>,
+}
+/// Stores users.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WriteCopyRequest {
+    /// Who asks whom.
+    #[prost(message, optional, tag = "1")]
+    pub call: ::core::option::Option<Call>,
+    /// Number of the partition.
+    #[prost(uint32, tag = "2")]
+    pub partition: u32,
+    /// Epoch of the owner.
+    #[prost(uint64, tag = "3")]
+    pub epoch: u64,
+    /// Their states.
+    #[prost(message, repeated, tag = "4")]
+    pub users: ::prost::alloc::vec::Vec<CopiedUser>,
+}
+/// What became of it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WriteCopyResponse {
+    /// Nothing was written: the seed does not know that this epoch took the partition.
+    #[prost(bool, tag = "1")]
+    pub history_lost: bool,
+}
+/// Stores a partition anew.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReplaceCopyRequest {
+    /// Who asks whom.
+    #[prost(message, optional, tag = "1")]
+    pub call: ::core::option::Option<Call>,
+    /// Number of the partition.
+    #[prost(uint32, tag = "2")]
+    pub partition: u32,
+    /// Epoch of the owner.
+    #[prost(uint64, tag = "3")]
+    pub epoch: u64,
+    /// Everybody with something, when `as_of` was the largest revision given.
+    #[prost(message, repeated, tag = "4")]
+    pub users: ::prost::alloc::vec::Vec<CopiedUser>,
+    /// See `users`.
+    #[prost(uint64, tag = "5")]
+    pub as_of: u64,
+}
+/// It is stored.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReplaceCopyResponse {}
+/// What is owned by partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Keys {
+    /// Malformed.
+    Unspecified = 0,
+    /// Users.
+    Users = 1,
+    /// Conversations.
+    Conversations = 2,
+}
+impl Keys {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "KEYS_UNSPECIFIED",
+            Self::Users => "KEYS_USERS",
+            Self::Conversations => "KEYS_CONVERSATIONS",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "KEYS_UNSPECIFIED" => Some(Self::Unspecified),
+            "KEYS_USERS" => Some(Self::Users),
+            "KEYS_CONVERSATIONS" => Some(Self::Conversations),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod seed_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// The seed. Every member asks it, the seed itself too. What it keeps is in memory: after a restart it knows nothing, and
+    /// members say again what they own.
+    /// Errors: UNAVAILABLE if the member asked is not the seat that the caller means; CONFLICT as said below.
+    /// Retry: every call may be repeated.
+    #[derive(Debug, Clone)]
+    pub struct SeedClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> SeedClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> SeedClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            SeedClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Renews a lease, or takes it, and tells what the pool looks like. CONFLICT: a later life of the member holds it.
+        pub async fn renew(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RenewRequest>,
+        ) -> std::result::Result<tonic::Response<super::RenewResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/portico.pool.v1.Seed/Renew",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("portico.pool.v1.Seed", "Renew"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes partitions that nobody live owns. CONFLICT as above, of this and of the three that follow.
+        pub async fn claim(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ClaimRequest>,
+        ) -> std::result::Result<tonic::Response<super::OwnedResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/portico.pool.v1.Seed/Claim",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("portico.pool.v1.Seed", "Claim"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Gives partitions to another live member.
+        pub async fn transfer(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TransferRequest>,
+        ) -> std::result::Result<tonic::Response<super::OwnedResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/portico.pool.v1.Seed/Transfer",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("portico.pool.v1.Seed", "Transfer"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Says again what a member owns, after the seed forgot it.
+        pub async fn reassert(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReassertRequest>,
+        ) -> std::result::Result<tonic::Response<super::OwnedResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/portico.pool.v1.Seed/Reassert",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("portico.pool.v1.Seed", "Reassert"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Gives a lease back.
+        pub async fn leave(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LeaveRequest>,
+        ) -> std::result::Result<tonic::Response<super::LeaveResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/portico.pool.v1.Seed/Leave",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("portico.pool.v1.Seed", "Leave"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends the lease of a member that is certainly dead.
+        pub async fn evict(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EvictRequest>,
+        ) -> std::result::Result<tonic::Response<super::EvictResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/portico.pool.v1.Seed/Evict",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("portico.pool.v1.Seed", "Evict"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Answers when something may have changed, or shortly before its deadline.
+        pub async fn changed(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ChangedRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ChangedResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/portico.pool.v1.Seed/Changed",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("portico.pool.v1.Seed", "Changed"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Fences a partition of the users and returns their bindings. CONFLICT: a larger epoch took it; of the two that follow too.
+        pub async fn take_copy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TakeCopyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TakeCopyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/portico.pool.v1.Seed/TakeCopy",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("portico.pool.v1.Seed", "TakeCopy"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Stores bindings of users of a partition.
+        pub async fn write_copy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WriteCopyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::WriteCopyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/portico.pool.v1.Seed/WriteCopy",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("portico.pool.v1.Seed", "WriteCopy"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Stores a whole partition anew, after the seed forgot it.
+        pub async fn replace_copy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReplaceCopyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReplaceCopyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/portico.pool.v1.Seed/ReplaceCopy",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("portico.pool.v1.Seed", "ReplaceCopy"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod seed_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with SeedServer.
+    #[async_trait]
+    pub trait Seed: std::marker::Send + std::marker::Sync + 'static {
+        /// Renews a lease, or takes it, and tells what the pool looks like. CONFLICT: a later life of the member holds it.
+        async fn renew(
+            &self,
+            request: tonic::Request<super::RenewRequest>,
+        ) -> std::result::Result<tonic::Response<super::RenewResponse>, tonic::Status>;
+        /// Takes partitions that nobody live owns. CONFLICT as above, of this and of the three that follow.
+        async fn claim(
+            &self,
+            request: tonic::Request<super::ClaimRequest>,
+        ) -> std::result::Result<tonic::Response<super::OwnedResponse>, tonic::Status>;
+        /// Gives partitions to another live member.
+        async fn transfer(
+            &self,
+            request: tonic::Request<super::TransferRequest>,
+        ) -> std::result::Result<tonic::Response<super::OwnedResponse>, tonic::Status>;
+        /// Says again what a member owns, after the seed forgot it.
+        async fn reassert(
+            &self,
+            request: tonic::Request<super::ReassertRequest>,
+        ) -> std::result::Result<tonic::Response<super::OwnedResponse>, tonic::Status>;
+        /// Gives a lease back.
+        async fn leave(
+            &self,
+            request: tonic::Request<super::LeaveRequest>,
+        ) -> std::result::Result<tonic::Response<super::LeaveResponse>, tonic::Status>;
+        /// Ends the lease of a member that is certainly dead.
+        async fn evict(
+            &self,
+            request: tonic::Request<super::EvictRequest>,
+        ) -> std::result::Result<tonic::Response<super::EvictResponse>, tonic::Status>;
+        /// Answers when something may have changed, or shortly before its deadline.
+        async fn changed(
+            &self,
+            request: tonic::Request<super::ChangedRequest>,
+        ) -> std::result::Result<tonic::Response<super::ChangedResponse>, tonic::Status>;
+        /// Fences a partition of the users and returns their bindings. CONFLICT: a larger epoch took it; of the two that follow too.
+        async fn take_copy(
+            &self,
+            request: tonic::Request<super::TakeCopyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TakeCopyResponse>,
+            tonic::Status,
+        >;
+        /// Stores bindings of users of a partition.
+        async fn write_copy(
+            &self,
+            request: tonic::Request<super::WriteCopyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::WriteCopyResponse>,
+            tonic::Status,
+        >;
+        /// Stores a whole partition anew, after the seed forgot it.
+        async fn replace_copy(
+            &self,
+            request: tonic::Request<super::ReplaceCopyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReplaceCopyResponse>,
+            tonic::Status,
+        >;
+    }
+    /// The seed. Every member asks it, the seed itself too. What it keeps is in memory: after a restart it knows nothing, and
+    /// members say again what they own.
+    /// Errors: UNAVAILABLE if the member asked is not the seat that the caller means; CONFLICT as said below.
+    /// Retry: every call may be repeated.
+    #[derive(Debug)]
+    pub struct SeedServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> SeedServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for SeedServer<T>
+    where
+        T: Seed,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/portico.pool.v1.Seed/Renew" => {
+                    #[allow(non_camel_case_types)]
+                    struct RenewSvc<T: Seed>(pub Arc<T>);
+                    impl<T: Seed> tonic::server::UnaryService<super::RenewRequest>
+                    for RenewSvc<T> {
+                        type Response = super::RenewResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RenewRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Seed>::renew(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RenewSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/portico.pool.v1.Seed/Claim" => {
+                    #[allow(non_camel_case_types)]
+                    struct ClaimSvc<T: Seed>(pub Arc<T>);
+                    impl<T: Seed> tonic::server::UnaryService<super::ClaimRequest>
+                    for ClaimSvc<T> {
+                        type Response = super::OwnedResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ClaimRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Seed>::claim(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ClaimSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/portico.pool.v1.Seed/Transfer" => {
+                    #[allow(non_camel_case_types)]
+                    struct TransferSvc<T: Seed>(pub Arc<T>);
+                    impl<T: Seed> tonic::server::UnaryService<super::TransferRequest>
+                    for TransferSvc<T> {
+                        type Response = super::OwnedResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TransferRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Seed>::transfer(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TransferSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/portico.pool.v1.Seed/Reassert" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReassertSvc<T: Seed>(pub Arc<T>);
+                    impl<T: Seed> tonic::server::UnaryService<super::ReassertRequest>
+                    for ReassertSvc<T> {
+                        type Response = super::OwnedResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReassertRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Seed>::reassert(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReassertSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/portico.pool.v1.Seed/Leave" => {
+                    #[allow(non_camel_case_types)]
+                    struct LeaveSvc<T: Seed>(pub Arc<T>);
+                    impl<T: Seed> tonic::server::UnaryService<super::LeaveRequest>
+                    for LeaveSvc<T> {
+                        type Response = super::LeaveResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::LeaveRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Seed>::leave(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = LeaveSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/portico.pool.v1.Seed/Evict" => {
+                    #[allow(non_camel_case_types)]
+                    struct EvictSvc<T: Seed>(pub Arc<T>);
+                    impl<T: Seed> tonic::server::UnaryService<super::EvictRequest>
+                    for EvictSvc<T> {
+                        type Response = super::EvictResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EvictRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Seed>::evict(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EvictSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/portico.pool.v1.Seed/Changed" => {
+                    #[allow(non_camel_case_types)]
+                    struct ChangedSvc<T: Seed>(pub Arc<T>);
+                    impl<T: Seed> tonic::server::UnaryService<super::ChangedRequest>
+                    for ChangedSvc<T> {
+                        type Response = super::ChangedResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ChangedRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Seed>::changed(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ChangedSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/portico.pool.v1.Seed/TakeCopy" => {
+                    #[allow(non_camel_case_types)]
+                    struct TakeCopySvc<T: Seed>(pub Arc<T>);
+                    impl<T: Seed> tonic::server::UnaryService<super::TakeCopyRequest>
+                    for TakeCopySvc<T> {
+                        type Response = super::TakeCopyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TakeCopyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Seed>::take_copy(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TakeCopySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/portico.pool.v1.Seed/WriteCopy" => {
+                    #[allow(non_camel_case_types)]
+                    struct WriteCopySvc<T: Seed>(pub Arc<T>);
+                    impl<T: Seed> tonic::server::UnaryService<super::WriteCopyRequest>
+                    for WriteCopySvc<T> {
+                        type Response = super::WriteCopyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WriteCopyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Seed>::write_copy(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WriteCopySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/portico.pool.v1.Seed/ReplaceCopy" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReplaceCopySvc<T: Seed>(pub Arc<T>);
+                    impl<T: Seed> tonic::server::UnaryService<super::ReplaceCopyRequest>
+                    for ReplaceCopySvc<T> {
+                        type Response = super::ReplaceCopyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReplaceCopyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Seed>::replace_copy(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReplaceCopySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for SeedServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "portico.pool.v1.Seed";
+    impl<T> tonic::server::NamedService for SeedServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}

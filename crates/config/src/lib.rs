@@ -29,7 +29,7 @@ pub use net::{Host, HostPort, IpNet};
 pub use problem::{Problem, Problems};
 pub use raw::Origin;
 pub use sections::{
-    Auth, Config, Database, DatabaseUrl, Drain, Limits, Ops, Pool, ProxyProtocol, Rpc, Secrets, Sip,
+    Auth, Config, Database, DatabaseUrl, Drain, Limits, Members, Ops, Pool, ProxyProtocol, Rpc, Secrets, Sip,
     StateStore, StateUrl, Store, Telemetry, Tls,
 };
 pub use value::parse_duration;

@@ -285,6 +285,75 @@ fn a_pool_needs_a_shared_database_and_shows_no_password() {
 }
 
 #[test]
+fn members_find_each_other_at_seeds_or_at_one_name() {
+    let beside = "[store]\ndatabase = \"postgres://p@db/portico\"\n[rpc]\nlisten = \"0.0.0.0:7000\"\n";
+    let members = |value: &str| {
+        let (_guard, path) = file(&format!("{beside}members = {value}\n"));
+        Layers::new("data").file(&path).load().unwrap()
+    };
+    let host = |text: &str| text.parse::<HostPort>().unwrap();
+    let seeds = members("[\"im1.example.com:7000\", \"[2001:db8::2]:7001\"]");
+    let wanted = vec![host("im1.example.com:7000"), host("[2001:db8::2]:7001")];
+    assert_eq!(seeds.rpc.members, Members::Seeds(wanted));
+    assert!(seeds.in_pool());
+    let name = Members::Dns(host("portico.example.com:7000"));
+    assert_eq!(members("\"dns:portico.example.com:7000\"").rpc.members, name);
+    assert_eq!(members("[\"dns:portico.example.com:7000\"]").rpc.members, name);
+    let none = members("[]");
+    assert_eq!(none.rpc.members, Members::None);
+    assert!(!none.in_pool());
+
+    let (_guard, path) = file(beside);
+    let from_variable = |value: &str| {
+        let set = variables(&[("PORTICO_RPC__MEMBERS", value)]);
+        let layers = Layers::new("data").file(&path).environment(set);
+        layers.load().unwrap().rpc.members
+    };
+    let two = vec![host("im1:7000"), host("im2:7000")];
+    assert_eq!(from_variable("im1:7000, im2:7000"), Members::Seeds(two));
+    assert_eq!(from_variable("dns:portico.example.com:7000"), name);
+    assert_eq!(from_variable(""), Members::None);
+}
+
+#[test]
+fn a_list_of_members_that_cannot_be_meant_is_refused_with_the_reason() {
+    let beside = "[store]\ndatabase = \"postgres://p@db/portico\"\n[rpc]\nlisten = \"0.0.0.0:7000\"\n";
+    let refused = |value: &str| problems_of(&format!("{beside}members = {value}\n")).join("\n");
+    for wrong in [
+        "\"\"",
+        "[\"\"]",
+        "7000",
+        "[\"im1.example.com\"]",
+        "[\"im1.example.com:0\"]",
+        "[\"im1.example.com:70000\"]",
+        "[\"im1.example.com:rpc\"]",
+        "\"dns:\"",
+        "\"dns:portico.example.com\"",
+        "\"dns::7000\"",
+    ] {
+        let problem = refused(wrong);
+        assert!(problem.starts_with("FILE:5: rpc.members: "), "{wrong}: {problem}");
+        assert!(
+            problem.contains(" is not a list of members with their ports"),
+            "{wrong}: {problem}"
+        );
+    }
+    let both = refused("[\"im1:7000\", \"dns:portico.example.com:7000\"]");
+    assert!(both.contains("the name stands for all members"), "{both}");
+    let twice = refused("[\"im1:7000\", \"IM1:7000\"]");
+    assert!(twice.contains("im1:7000 is there once"), "{twice}");
+}
+
+#[test]
+fn members_without_redis_need_a_listener_and_share_a_database() {
+    let problems = problems_of("[rpc]\nmembers = [\"im1:7000\"]\n");
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    let told = problems.join("\n");
+    assert!(told.contains("set a postgres URL beside rpc.members"), "{told}");
+    assert!(told.contains("members reach each other at rpc.listen"), "{told}");
+}
+
+#[test]
 fn a_collector_is_a_url_and_a_ratio_is_between_nothing_and_all() {
     let telemetry = |text: &str| {
         let (_guard, path) = file(text);

@@ -76,7 +76,9 @@ pub enum StartError {
     #[error("rpc: {0}")]
     Rpc(String),
     /// Roles were left out, and there are no other members to run them.
-    #[error("{0} cannot be left out: without a redis URL in store.state this process is the whole pool")]
+    #[error(
+        "{0} cannot be left out: without a redis URL in store.state or rpc.members this process is the whole pool"
+    )]
     MissingRole(topology::Role),
     /// There is a collector, and nothing can be sent to it.
     #[error(transparent)]

@@ -24,7 +24,9 @@ mod pki;
 mod pool;
 mod ready;
 mod roles;
+mod seat;
 mod serve;
+mod shared;
 mod signals;
 mod status;
 

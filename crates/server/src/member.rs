@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use config::{Config, StateUrl};
+use config::Config;
 use front_end::FrontEnd;
 use immcu::ImMcuService;
-use membership::{Membership, PartitionedRole, Timing, Validity};
+use membership::{Membership, PartitionedRole, Validity};
 use registrar::PooledRegistrar;
 use rpc::{DirectoryClient, Error, ErrorCode, Fence, FrontEndClient, ImMcuClient, RegistrarClient};
 use rpc_wire::exchange::{ConversationRouter, Counters, ExchangeOwner};
@@ -19,7 +19,6 @@ use rpc_wire::{
 };
 use sip_auth::key_file::KeyFile;
 use store::{Incarnation, PartitionedBindings};
-use store_redis::{Redis, RedisBindings, RedisLeases};
 use tokio_util::sync::CancellationToken;
 use topology::{MemberId, Partition, Partitioned, Role};
 
@@ -29,6 +28,7 @@ use crate::health::Health;
 use crate::ops::DrainRequest;
 use crate::pool::{self, Conversations, LeaseFence, RoleRoutes, RpcPeers, This, Users};
 use crate::roles::Node;
+use crate::shared::Shared;
 
 /// How long a front end waits for the other roles before it opens its listeners all the same.
 const COMPANY: Duration = Duration::from_secs(60);
@@ -39,7 +39,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// This member's place in a pool.
 pub(crate) struct Member {
     pub(crate) membership: Membership,
-    pub(crate) redis: Redis,
+    shared: Shared,
     this: MemberId,
     incarnation: Incarnation,
     roles: Vec<Role>,
@@ -72,13 +72,8 @@ fn incarnation() -> Incarnation {
 
 impl Member {
     /// Binds the listener for other members and becomes a member. Nothing is owned before the roles are there.
-    pub(crate) async fn join(
-        node: &Node<'_>,
-        url: &StateUrl,
-        keys: &KeyFile,
-        roles: Vec<Role>,
-    ) -> Result<Self, StartError> {
-        let (rpc, pool) = (&node.config.rpc, &node.config.pool);
+    pub(crate) async fn join(node: &Node<'_>, keys: &KeyFile, roles: Vec<Role>) -> Result<Self, StartError> {
+        let rpc = &node.config.rpc;
         let listen_on = rpc
             .listen
             .ok_or_else(|| rpc_error("a member of a pool needs rpc.listen"))?;
@@ -91,18 +86,8 @@ impl Member {
         };
         let bound = listen(listen_on, tls.clone()).await.map_err(rpc_error)?;
         let address = bound.local_address();
-        let redis = Redis::new(
-            url.with_password()
-                .parse()
-                .map_err(|error| StartError::State(format!("{url}: {error}")))?,
-        );
-        let counted = redis.clone();
-        node.registry
-            .register(Box::new(move |page| counted.collect(page)));
-        let mut random = [0; 8];
-        getrandom::fill(&mut random)
-            .map_err(|error| StartError::State(format!("no random numbers: {error}")))?;
-        let leases = RedisLeases::new(redis.clone(), &pool.fqdn, u64::from_le_bytes(random));
+        let connector = Connector::new(tls);
+        let shared = Shared::open(node, &connector)?;
         let (users, conversations) = (Arc::new(Users::default()), Arc::new(Conversations::default()));
         let mut owning: Vec<Arc<dyn PartitionedRole>> = Vec::new();
         if roles.contains(&Role::Registrar) {
@@ -112,18 +97,18 @@ impl Member {
             owning.push(conversations.clone());
         }
         let incarnation = incarnation();
-        let (peers, suspects) = (RpcPeers(Connector::new(tls)), Suspects::default());
+        let (peers, suspects) = (RpcPeers(connector), Suspects::default());
         let configured = membership::Config {
             member: node.member.clone(),
             incarnation,
             roles: roles.clone(),
             address: Some(advertised(node.config, address)),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            timing: Timing::default(),
+            timing: shared.timing(),
         };
         let membership = Membership::start(
             &configured,
-            Arc::new(leases),
+            shared.leases(node.config),
             Arc::new(peers.clone()),
             owning,
             &node.background.tasks,
@@ -140,7 +125,7 @@ impl Member {
         ));
         Ok(Member {
             membership,
-            redis,
+            shared,
             this: node.member.clone(),
             incarnation,
             roles,
@@ -174,7 +159,7 @@ impl Member {
         });
     }
 
-    /// A member whose lease has run out is not ready. One that cannot renew it because Redis is away still is: nobody else
+    /// A member whose lease has run out is not ready. One that cannot renew it because Redis or the seed is away still is: nobody else
     /// can do better.
     pub(crate) fn report_to(&self, health: &Health) {
         let ownership = self.membership.ownership().clone();
@@ -189,10 +174,9 @@ impl Member {
         Arc::new(LeaseFence(self.membership.ownership().clone()))
     }
 
-    /// The bindings of the users this member owns, with their copy in Redis.
+    /// The bindings of the users this member owns, with their shared copy.
     pub(crate) fn bindings(&self, config: &Config) -> Arc<PartitionedBindings> {
-        let copy = RedisBindings::new(self.redis.clone(), &config.pool.fqdn);
-        Arc::new(PartitionedBindings::new(Arc::new(copy)))
+        Arc::new(PartitionedBindings::new(self.shared.copy(config)))
     }
 
     /// The registrar of this member is there: it takes its share.
@@ -284,6 +268,9 @@ impl Member {
             roles: self.roles.clone(),
             ownership: self.membership.ownership().clone(),
         }));
+        if let Some(table) = self.shared.table() {
+            server = server.seed(table);
+        }
         if let Some(local) = registrar {
             server = server.registrar(local.registrar).directory(local.directory);
         }

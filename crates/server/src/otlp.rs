@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use config::{Config, StateStore};
+use config::Config;
 use telemetry::otlp::OtlpSettings;
 use topology::Role;
 
@@ -88,10 +88,10 @@ fn resource(
             [role] => format!("portico-{role}"),
             _ => "portico".to_owned(),
         });
-    let edition = if config.store.state == StateStore::Memory {
-        "standard"
-    } else {
+    let edition = if config.in_pool() {
         "enterprise"
+    } else {
+        "standard"
     };
     vec![
         ("service.namespace", "portico".to_owned()),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use axum::Router;
-use config::{Config, StateStore};
+use config::Config;
 use front_end::FrontEnd;
 use immcu::ImMcuService;
 use registrar::RegistrarService;
@@ -81,7 +81,7 @@ struct Ground {
 /// # Errors
 /// [`StartError`] says what an operator has to change. Nothing is left running.
 pub async fn serve(config: Config, options: Options) -> Result<Running, StartError> {
-    let in_pool = config.store.state != StateStore::Memory;
+    let in_pool = config.in_pool();
     let roles = roles::wanted(&options.roles, in_pool)?;
     if in_pool && options.demo {
         return Err(StartError::Demo(
@@ -145,9 +145,9 @@ pub async fn serve(config: Config, options: Options) -> Result<Running, StartErr
         background: &background,
         front_ends: FrontEnds::default(),
     };
-    let mut member = match &config.store.state {
-        StateStore::Memory => None,
-        StateStore::Redis(url) => Some(Member::join(&node, url, &keys.file, roles.clone()).await?),
+    let mut member = match in_pool {
+        true => Some(Member::join(&node, &keys.file, roles.clone()).await?),
+        false => None,
     };
     if let Some(member) = &member {
         member.report_to(&health);
@@ -266,7 +266,7 @@ async fn prepare(config: &Config, roles: &[Role]) -> Result<Ground, StartError> 
     let for_clients = roles.contains(&Role::FrontEnd);
     create_private_dir(&config.data_dir).map_err(StartError::file("create", &config.data_dir))?;
     let control = control::bind(&control::socket_path(&config.data_dir))?;
-    if config.store.state != StateStore::Memory {
+    if config.in_pool() {
         keys::must_exist(&config.secrets.key_file)?;
     }
     let keys = keys::load_or_create(&config.secrets.key_file)?;

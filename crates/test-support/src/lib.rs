@@ -30,5 +30,5 @@ mod wire;
 pub use flow::Flow;
 pub use patience::{PATIENCE, eventually, within};
 pub use puppet::{Dialect, Digest, Draft, Puppet, Scheme, Session};
-pub use sandbox::{Account, DOMAIN, Member, Options, Sandbox, Topology, target_dir};
+pub use sandbox::{Account, DOMAIN, Member, Options, Sandbox, Seed, Topology, target_dir};
 pub use wire::{Wire, param_of, uri_of};

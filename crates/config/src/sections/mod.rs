@@ -22,7 +22,7 @@ pub use drain::Drain;
 pub use limits::Limits;
 pub use ops::Ops;
 pub use pool::Pool;
-pub use rpc::Rpc;
+pub use rpc::{Members, Rpc};
 pub use secrets::Secrets;
 pub use sip::{ProxyProtocol, Sip};
 pub use store::{StateStore, StateUrl, Store};
@@ -77,8 +77,13 @@ impl Config {
         self.data_dir.join("pki")
     }
 
+    /// Whether this process is a member of a pool, and not the whole of it.
+    pub fn in_pool(&self) -> bool {
+        self.store.state != StateStore::Memory || self.rpc.members != Members::None
+    }
+
     pub(crate) fn read(reader: &mut Reader, data_dir: PathBuf) -> Self {
-        Config {
+        let config = Config {
             pool: Pool::read(reader),
             sip: Sip::read(reader),
             tls: Tls::read(reader),
@@ -91,6 +96,22 @@ impl Config {
             telemetry: Telemetry::read(reader),
             limits: Limits::read(reader),
             data_dir,
+        };
+        config.check_pool(reader);
+        config
+    }
+
+    /// What the sections of a pool must say together.
+    fn check_pool(&self, reader: &mut Reader) {
+        if let (true, Database::Sqlite(_)) = (self.in_pool(), &self.store.database) {
+            let beside = match self.store.state {
+                StateStore::Memory => "rpc.members",
+                StateStore::Redis(_) => "the redis URL of store.state",
+            };
+            reader.problem(
+                "store.database",
+                format!("members of a pool share their accounts: set a postgres URL beside {beside}"),
+            );
         }
     }
 

@@ -64,17 +64,10 @@ impl fmt::Debug for StateUrl {
 
 impl Store {
     pub(crate) fn read(reader: &mut Reader, data_dir: &Path) -> Self {
-        let store = Store {
+        Store {
             state: reader.get("store.state", StateStore::Memory),
             database: Database::read(reader, data_dir),
-        };
-        if let (StateStore::Redis(_), Database::Sqlite(_)) = (&store.state, &store.database) {
-            reader.problem(
-                "store.database",
-                "members of a pool share their accounts: set a postgres URL beside the redis URL of store.state",
-            );
         }
-        store
     }
 }
 

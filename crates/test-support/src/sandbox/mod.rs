@@ -17,7 +17,7 @@ use tokio::process::Command;
 
 pub use self::member::Member;
 use self::member::Recipe;
-pub use self::options::{Options, Topology};
+pub use self::options::{Options, Seed, Topology};
 use self::pool::Shared;
 use crate::flow::Flow;
 use crate::patience::{eventually, within};

@@ -19,6 +19,15 @@ impl Topology {
     }
 }
 
+/// How the members of a pool without Redis find each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seed {
+    /// The member that keeps what Redis would keep.
+    pub member: &'static str,
+    /// Whether it is found by a DNS name and not by its address.
+    pub by_name: bool,
+}
+
 /// What a sandbox starts.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -28,6 +37,8 @@ pub struct Options {
     pub env: Vec<(String, String)>,
     /// Whether a pool has a Redis of its own, to be mistreated.
     pub own_redis: bool,
+    /// A pool without Redis.
+    pub seed: Option<Seed>,
 }
 
 impl Default for Options {
@@ -48,6 +59,7 @@ impl Default for Options {
             command: "demo",
             env,
             own_redis: false,
+            seed: None,
         }
     }
 }
@@ -64,6 +76,26 @@ impl Options {
     #[must_use]
     pub fn with_own_redis(mut self) -> Options {
         self.own_redis = true;
+        self
+    }
+
+    /// The same without Redis: `member` keeps what Redis would keep, and is found by its address.
+    #[must_use]
+    pub fn with_seed(mut self, member: &'static str) -> Options {
+        self.seed = Some(Seed {
+            member,
+            by_name: false,
+        });
+        self
+    }
+
+    /// As [`Options::with_seed`], found by the name `localhost`.
+    #[must_use]
+    pub fn with_seed_by_name(mut self, member: &'static str) -> Options {
+        self.seed = Some(Seed {
+            member,
+            by_name: true,
+        });
         self
     }
 }

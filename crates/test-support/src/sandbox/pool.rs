@@ -1,11 +1,12 @@
 //! A pool as processes: what it needs around it, and how its members are started.
 
 use std::fs::Permissions;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokio::process::Command;
@@ -30,13 +31,35 @@ pub(super) struct Shared {
     _database: PostgresDatabase,
     pub(super) own_redis: Option<OwnRedis>,
     env: Vec<(String, String)>,
+    /// The seed of a pool without Redis, with the setting of its listener.
+    seed: Option<(&'static str, String)>,
     home: PathBuf,
 }
 
-impl Shared {
-    /// Starts or joins the stores, and makes the database and the key file.
-    pub(super) async fn prepare(home: &Path, options: &Options) -> Result<Shared> {
-        let database = PostgresServer::shared().await?.database().await?;
+/// What members share besides the database.
+struct State {
+    settings: Vec<(&'static str, String)>,
+    own_redis: Option<OwnRedis>,
+    seed: Option<(&'static str, String)>,
+}
+
+impl State {
+    async fn prepare(options: &Options) -> Result<State> {
+        if let Some(seed) = options.seed {
+            let port = quiet_port()?;
+            let members = match seed.by_name {
+                true => format!("dns:localhost:{port}"),
+                false => format!("127.0.0.1:{port}"),
+            };
+            return Ok(State {
+                settings: vec![
+                    ("PORTICO_RPC__MEMBERS", members),
+                    ("PORTICO_POOL__FQDN", "pool.example.test".to_owned()),
+                ],
+                own_redis: None,
+                seed: Some((seed.member, format!("127.0.0.1:{port}"))),
+            });
+        }
         let redis = RedisServer::shared().await?;
         let mut own_redis = None;
         let mut state = redis.url();
@@ -45,6 +68,34 @@ impl Shared {
             state = own.url();
             own_redis = Some(own);
         }
+        // Prefix of its keys in Redis too.
+        let fqdn = format!("{}.example.test", redis.pool());
+        Ok(State {
+            settings: vec![("PORTICO_STORE__STATE", state), ("PORTICO_POOL__FQDN", fqdn)],
+            own_redis,
+            seed: None,
+        })
+    }
+}
+
+/// A port that is free now and stays it while a seed restarts: below those the system gives to connections.
+fn quiet_port() -> Result<u16> {
+    let mut random = [0; 2];
+    for _ in 0..100 {
+        getrandom::fill(&mut random)?;
+        let port = 20_000 + u16::from_le_bytes(random) % 10_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    None.context("no free port between 20,000 and 30,000")
+}
+
+impl Shared {
+    /// Starts or joins the stores, and makes the database and the key file.
+    pub(super) async fn prepare(home: &Path, options: &Options) -> Result<Shared> {
+        let database = PostgresServer::shared().await?.database().await?;
+        let state = State::prepare(options).await?;
         let key_file = home.join("keys").join("pool.key");
         std::fs::create_dir_all(home.join("keys"))?;
         let mut random = [0; 32];
@@ -53,12 +104,8 @@ impl Shared {
         std::fs::write(&key_file, keys)?;
         // Members warn of keys that everybody may read.
         std::fs::set_permissions(&key_file, Permissions::from_mode(0o600))?;
-        // Prefix of its keys in Redis too.
-        let fqdn = format!("{}.example.test", redis.pool());
         let settings = [
-            ("PORTICO_STORE__STATE", state),
             ("PORTICO_STORE__DATABASE", database.url()),
-            ("PORTICO_POOL__FQDN", fqdn),
             ("PORTICO_RPC__LISTEN", "127.0.0.1:0".to_owned()),
             // There is no balancer that would have to notice.
             ("PORTICO_DRAIN__GRACE", "0s".to_owned()),
@@ -67,13 +114,15 @@ impl Shared {
                 key_file.to_string_lossy().into_owned(),
             ),
         ];
+        let settings = settings.into_iter().chain(state.settings);
         let settings = settings.map(|(key, value)| (key.to_owned(), value));
         // The test has the last word.
-        let env = settings.into_iter().chain(options.env.clone()).collect();
+        let env = settings.chain(options.env.clone()).collect();
         let shared = Shared {
             _database: database,
-            own_redis,
+            own_redis: state.own_redis,
             env,
+            seed: state.seed,
             home: home.to_owned(),
         };
         shared.migrate().await?;
@@ -117,6 +166,9 @@ impl Shared {
         }
         let mut env = self.env.clone();
         env.push(("PORTICO_POOL__MEMBER".to_owned(), name.to_owned()));
+        if let Some((_, listen)) = self.seed.as_ref().filter(|(seed, _)| *seed == name) {
+            env.push(("PORTICO_RPC__LISTEN".to_owned(), listen.clone()));
+        }
         Member::spawn(Recipe {
             name: name.to_owned(),
             command: "run",

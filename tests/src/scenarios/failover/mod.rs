@@ -9,6 +9,7 @@ mod owners;
 mod paused;
 mod redis;
 mod registrars;
+mod seed;
 mod talk;
 
 use anyhow::{Context, Result, ensure};

@@ -30,7 +30,7 @@ pub use problem::{Problem, Problems};
 pub use raw::Origin;
 pub use sections::{
     Auth, Config, Database, DatabaseUrl, Drain, Limits, Members, Ops, Pool, ProxyProtocol, Rpc, Secrets, Sip,
-    StateStore, StateUrl, Store, Telemetry, Tls,
+    StateStore, StateTls, StateUrl, Store, Telemetry, Tls,
 };
 pub use value::parse_duration;
 

@@ -354,6 +354,35 @@ fn members_without_redis_need_a_listener_and_share_a_database() {
 }
 
 #[test]
+fn certificates_of_redis_need_tls_and_each_other() {
+    let store = |text: &str| format!("[store]\ndatabase = \"postgres://p@db/portico\"\n{text}");
+    let problems = problems_of(&store("state = \"redis://cache\"\nstate_ca = \"ca.pem\"\n"));
+    assert!(
+        problems[0].starts_with("FILE:4: store.state_ca: is of no use without TLS"),
+        "{problems:?}"
+    );
+    let problems = problems_of(&store(
+        "state = \"rediss://cache\"\nstate_certificate = \"fe1.pem\"\n",
+    ));
+    assert!(
+        problems[0].starts_with("FILE:4: store.state_certificate: needs store.state_private_key"),
+        "{problems:?}"
+    );
+    let problems = problems_of(&store(
+        "state = \"rediss://cache\"\nstate_private_key = \"fe1.key\"\n",
+    ));
+    assert!(
+        problems[0].contains("needs store.state_certificate"),
+        "{problems:?}"
+    );
+    let (_guard, path) = file(&store(
+        "state = \"rediss+cluster://a,b\"\nstate_ca = \"ca.pem\"\n",
+    ));
+    let config = Layers::new("data").file(&path).load().unwrap();
+    assert_eq!(config.store.state_tls.ca, Some(PathBuf::from("ca.pem")));
+}
+
+#[test]
 fn a_collector_is_a_url_and_a_ratio_is_between_nothing_and_all() {
     let telemetry = |text: &str| {
         let (_guard, path) = file(text);

@@ -28,6 +28,7 @@ mod seat;
 mod serve;
 mod shared;
 mod signals;
+mod state;
 mod status;
 
 pub use database::migrate;

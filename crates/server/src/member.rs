@@ -1,7 +1,7 @@
 //! Joining a pool: the listener for other members, the lease, and the clients that reach each role wherever it runs.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use config::Config;
@@ -52,6 +52,8 @@ pub(crate) struct Member {
     users: Arc<Users>,
     conversations: Arc<Conversations>,
     exchange: Arc<Counters>,
+    /// The front end of this member, once it is there.
+    front_end: Arc<OnceLock<FrontEnd>>,
     bound: Option<Bound>,
     /// Where the listener for other members really is.
     pub(crate) address: SocketAddr,
@@ -87,7 +89,7 @@ impl Member {
         let bound = listen(listen_on, tls.clone()).await.map_err(rpc_error)?;
         let address = bound.local_address();
         let connector = Connector::new(tls);
-        let shared = Shared::open(node, &connector)?;
+        let shared = Shared::open(node, &connector).await?;
         let (users, conversations) = (Arc::new(Users::default()), Arc::new(Conversations::default()));
         let mut owning: Vec<Arc<dyn PartitionedRole>> = Vec::new();
         if roles.contains(&Role::Registrar) {
@@ -135,6 +137,7 @@ impl Member {
             users,
             conversations,
             exchange: Arc::default(),
+            front_end: Arc::default(),
             bound: Some(bound),
             address,
             stop_serving: CancellationToken::new(),
@@ -267,6 +270,7 @@ impl Member {
             incarnation: self.incarnation,
             roles: self.roles.clone(),
             ownership: self.membership.ownership().clone(),
+            front_end: Arc::clone(&self.front_end),
         }));
         if let Some(table) = self.shared.table() {
             server = server.seed(table);
@@ -307,6 +311,17 @@ impl Member {
             }
         });
         Some(health)
+    }
+
+    /// The front end of this member is there: others learn how many clients it has.
+    pub(crate) fn tell_clients_of(&self, front_end: &FrontEnd) {
+        // There is one start, and one front end.
+        let _once = self.front_end.set(front_end.clone());
+    }
+
+    /// Asks other members how they are.
+    pub(crate) fn peers(&self) -> RpcPeers {
+        RpcPeers(self.connector.clone())
     }
 
     /// Ends the listener for other members.

@@ -12,7 +12,7 @@ use store_redis::{Redis, RedisBindings, RedisLeases};
 
 use crate::error::StartError;
 use crate::roles::Node;
-use crate::seat;
+use crate::{seat, state};
 
 /// Where leases, owners and the copy of bindings are.
 pub(crate) enum Shared {
@@ -31,19 +31,18 @@ pub(crate) enum Shared {
 }
 
 impl Shared {
-    /// Connects to nothing yet.
+    /// Asks Redis once whether it answers; one that does not is waited for later.
     ///
     /// # Errors
-    /// The Redis URL cannot be used, or nothing is configured that members could share.
-    pub(crate) fn open(node: &Node<'_>, connector: &Connector) -> Result<Self, StartError> {
+    /// The Redis URL or one of its certificates cannot be used, or nothing is configured that members could share.
+    pub(crate) async fn open(node: &Node<'_>, connector: &Connector) -> Result<Self, StartError> {
         if let StateStore::Redis(url) = &node.config.store.state {
             if node.config.rpc.members != Members::None {
                 tracing::info!(
                     "rpc.members is not asked: members find each other in the Redis of store.state"
                 );
             }
-            let parsed = url.with_password().parse();
-            let redis = Redis::new(parsed.map_err(|error| StartError::State(format!("{url}: {error}")))?);
+            let redis = state::reach(url, &node.config.store.state_tls).await?;
             let counted = redis.clone();
             node.registry
                 .register(Box::new(move |page| counted.collect(page)));

@@ -60,14 +60,16 @@ impl Database {
     ///
     /// The URL is `postgres://user:password@host:port/database`; `?sslmode=` says how far TLS goes (`disable`, `prefer`,
     /// `require`, `verify-ca`, `verify-full`, with `sslrootcert`, `sslcert` and `sslkey` as files), `?host=/folder` is a
-    /// Unix socket. Without a user it is `portico`.
+    /// Unix socket. Without a user it is `portico`. Only the last two verify whom they talk to, and only the last its name;
+    /// besides the authorities of `sslrootcert` those count that browsers know.
     ///
     /// # Errors
-    /// [`StoreError::InvalidRequest`]: the URL can not be used. [`StoreError::Driver`]: the server refuses, or does not
-    /// answer within `options.wait`. [`StoreError::Inconsistent`]: the schema belongs to a newer program, or is still an
+    /// [`StoreError::InvalidRequest`]: the URL or a file it names can not be used. [`StoreError::Driver`]: the server refuses,
+    /// shows a certificate that does not verify, or does not answer within `options.wait`. [`StoreError::Inconsistent`]: the schema belongs to a newer program, or is still an
     /// older one after `options.wait`.
     pub async fn connect(url: &str, options: ConnectOptions) -> Result<Self, StoreError> {
         let connect = with_settings(url::parse(url)?, options.statement_timeout);
+        url::check_files(url)?;
         schema::wait_for(&connect, options.wait).await?;
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections.max(1))
@@ -129,3 +131,5 @@ pub(crate) fn with_settings(connect: PgConnectOptions, statement_timeout: Durati
 
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(test)]
+mod tls_tests;

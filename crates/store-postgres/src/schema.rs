@@ -1,5 +1,6 @@
 //! Which schema the database has, and bringing it to ours. The rules are in the crate's documentation.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
@@ -122,6 +123,7 @@ pub(crate) async fn wait_for(options: &PgConnectOptions, wait: Duration) -> Resu
 pub async fn migrate(url: &str, wait: Duration) -> Result<(), StoreError> {
     let deadline = Instant::now() + wait;
     let options = with_settings(url::parse(url)?, MIGRATION_STATEMENT);
+    url::check_files(url)?;
     let mut connection = connect(&options, deadline).await?;
     let result = migrate_in_turn(&mut connection, deadline).await;
     // With the connection goes the lock.
@@ -195,6 +197,8 @@ fn may_pass(error: &StoreError) -> bool {
                 .is_some_and(|code| code.starts_with("57") || code.starts_with("53"))
         }
         Some(sqlx::Error::Tls(_) | sqlx::Error::Configuration(_)) => false,
+        // A certificate that does not verify, or an answer that is not TLS.
+        Some(sqlx::Error::Io(error)) if error.kind() == ErrorKind::InvalidData => false,
         _ => true,
     }
 }

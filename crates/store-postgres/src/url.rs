@@ -54,6 +54,30 @@ pub(crate) fn parse(url: &str) -> Result<PgConnectOptions, StoreError> {
     })
 }
 
+/// Looks at the files a URL names: the driver would say that there is no such file, and not which.
+///
+/// # Errors
+/// [`StoreError::InvalidRequest`]: one cannot be read, or that of authorities has no certificate, which to the driver is
+/// one that adds nobody.
+pub(crate) fn check_files(url: &str) -> Result<(), StoreError> {
+    let (_, query) = url.split_once('?').unwrap_or((url, ""));
+    for (name, path) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+        // What is escaped is left to the driver.
+        if !["sslrootcert", "sslcert", "sslkey"].contains(&name) || path.contains(['%', '+']) {
+            continue;
+        }
+        let invalid = |problem: String| {
+            StoreError::InvalidRequest(format!("{name} of the database URL, {path}: {problem}"))
+        };
+        let text = std::fs::read(path).map_err(|error| invalid(error.to_string()))?;
+        let has_certificate = String::from_utf8_lossy(&text).contains("-----BEGIN CERTIFICATE-----");
+        if name != "sslkey" && !has_certificate {
+            return Err(invalid("no certificate in PEM".to_owned()));
+        }
+    }
+    Ok(())
+}
+
 /// Where it leads and as whom, for people.
 pub(crate) fn shown(options: &PgConnectOptions) -> String {
     let place = match options.get_socket() {
@@ -97,6 +121,25 @@ mod tests {
             shown_of("postgres://db.example.test/pool?user=al"),
             "postgres://al@db.example.test:5432/pool"
         );
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_or_has_no_certificate_is_named() {
+        let problem = |parameter: &str, path: &str| {
+            let url = format!("postgres://al:s3cret@db/pool?sslmode=verify-full&{parameter}={path}");
+            check_files(&url).unwrap_err().to_string()
+        };
+        let text = problem("sslrootcert", "/no/such/ca.pem");
+        assert!(
+            text.contains("sslrootcert of the database URL, /no/such/ca.pem"),
+            "{text}"
+        );
+        assert!(!text.contains("s3cret"), "{text}");
+        let empty = tempfile::NamedTempFile::new().unwrap();
+        let text = problem("sslcert", &empty.path().to_string_lossy());
+        assert!(text.contains("no certificate in PEM"), "{text}");
+        check_files("postgres://db/pool?sslmode=require").unwrap();
+        check_files(&format!("postgres://db/pool?sslkey={}", empty.path().display())).unwrap();
     }
 
     #[test]

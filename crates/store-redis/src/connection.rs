@@ -11,7 +11,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use redis::aio::{MultiplexedConnection, PubSubStream};
 use redis::cluster::ClusterClient;
-use redis::{AsyncConnectionConfig, Client, ConnectionInfo, FromRedisValue, RedisError, Value};
+use redis::{AsyncConnectionConfig, ConnectionInfo, FromRedisValue, RedisError, Value};
 use store::StoreError;
 use telemetry::Page;
 use tokio::sync::OnceCell;
@@ -114,7 +114,9 @@ impl Redis {
                 // In a cluster every node has every message.
                 Layout::Standalone | Layout::Cluster => self.host(self.next_host())?,
             };
-            let mut pubsub = Client::open(server)?.get_async_pubsub().await?;
+            let url = &self.inner.url;
+            let connecting = url.client(server)?.get_async_pubsub().await;
+            let mut pubsub = connecting.map_err(|error| not_connected(url, error))?;
             pubsub.subscribe(channel).await?;
             Ok(pubsub.into_on_message())
         };
@@ -220,27 +222,31 @@ impl Redis {
                     .map(|(host, port)| url.server(host, *port))
                     .collect::<Result<Vec<_>, _>>()?;
                 // Redirections are followed at once; whatever takes longer is for the next command.
-                let client = ClusterClient::builder(nodes)
+                let mut client = ClusterClient::builder(nodes)
                     .connection_timeout(self.inner.timeout)
                     .response_timeout(self.inner.timeout)
                     .retries(3)
-                    .connection_concurrency_limit(CONCURRENCY)
-                    .build()?;
-                Link::Cluster(client.get_async_connection().await?)
+                    .connection_concurrency_limit(CONCURRENCY);
+                if let Some(certificates) = &url.certificates {
+                    client = client.certs(certificates.for_driver());
+                }
+                let connecting = client.build()?.get_async_connection().await;
+                Link::Cluster(connecting.map_err(|error| not_connected(url, error))?)
             }
         };
         self.inner.counters.connected();
         Ok(link)
     }
 
-    async fn open(&self, server: ConnectionInfo) -> Result<MultiplexedConnection, RedisError> {
+    async fn open(&self, server: ConnectionInfo) -> Result<MultiplexedConnection, Failure> {
         // The deadline is around all of it.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
             .set_response_timeout(None)
             .set_concurrency_limit(CONCURRENCY);
-        let client = Client::open(server)?;
-        client.get_multiplexed_async_connection_with_config(&config).await
+        let client = self.inner.url.client(server)?;
+        let connecting = client.get_multiplexed_async_connection_with_config(&config).await;
+        connecting.map_err(|error| not_connected(&self.inner.url, error))
     }
 
     /// Asks the sentinels, one after another, beginning with the one that knew it last time.
@@ -277,5 +283,14 @@ impl Redis {
     fn host(&self, index: usize) -> Result<ConnectionInfo, RedisError> {
         let (host, port) = &self.inner.url.hosts[index];
         self.inner.url.server(host, *port)
+    }
+}
+
+/// Why there is no connection. The driver's text may be the end of a stream and no more, so it is said whether that was TLS.
+fn not_connected(url: &RedisUrl, error: RedisError) -> Failure {
+    match url.tls {
+        true => Failure::Tls(error),
+        false if error.is_connection_dropped() && !error.is_connection_refusal() => Failure::HungUp(error),
+        false => Failure::Redis(error),
     }
 }

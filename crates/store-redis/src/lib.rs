@@ -1,7 +1,7 @@
 //! The shared state of a pool in Redis: the copy of its bindings and the leases of its members.
 //!
 //! [`Redis`] is the way to the servers, whatever their set-up: one server, Sentinel, a cluster ([`RedisUrl`]).
-//! [`RedisBindings`] and [`RedisLeases`] stand on it; both are contracts of `store`, and both may lose everything at any
+//! Over TLS with [`Certificates`]. [`RedisBindings`] and [`RedisLeases`] stand on it; both are contracts of `store`, and both may lose everything at any
 //! time: their owners write it anew. Every decision is a script on the server, in one round trip and by the server's clock.
 //!
 //! ```text
@@ -30,6 +30,7 @@
 
 mod bindings;
 mod breaker;
+mod certificates;
 mod connection;
 mod counters;
 mod leases;
@@ -40,6 +41,7 @@ mod states;
 mod url;
 
 pub use bindings::RedisBindings;
+pub use certificates::{CertificateError, Certificates, OwnCertificate};
 pub use connection::Redis;
 pub use counters::CountersSnapshot;
 pub use leases::RedisLeases;

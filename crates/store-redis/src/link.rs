@@ -20,6 +20,10 @@ pub(crate) enum Failure {
     NoMaster(String),
     #[error("the sentinels name a master that is none")]
     NotMaster,
+    #[error("no connection to Redis over TLS: {0}")]
+    Tls(RedisError),
+    #[error("Redis ended the connection at once, as one does that wants TLS (rediss): {0}")]
+    HungUp(RedisError),
     #[error(transparent)]
     Redis(#[from] RedisError),
 }

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, RedisError};
+use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, RedisError};
+
+use crate::certificates::{CertificateError, Certificates};
 
 /// How the servers stand together.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,7 +27,9 @@ pub(crate) enum Layout {
 /// redis+cluster://[[user]:password@]host[:port],host[:port]...
 /// ```
 ///
-/// With `rediss` instead of `redis` over TLS, verified against the roots of the system. User and password are those of the
+/// With `rediss` instead of `redis` over TLS: the certificate of each server must name it as it is reached (in a cluster or
+/// with sentinels as they name it) and is verified against the roots of the system, or those of
+/// [`RedisUrl::with_certificates`]. User and password are those of the
 /// data servers; what is special in them is written as `%XX`. Ports default to 6379, of sentinels to 26379.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisUrl {
@@ -36,6 +40,7 @@ pub struct RedisUrl {
     pub(crate) password: Option<String>,
     pub(crate) sentinel_password: Option<String>,
     pub(crate) db: i64,
+    pub(crate) certificates: Option<Certificates>,
 }
 
 /// Why an address cannot be used. It does not repeat the address: there may be a password in it.
@@ -109,6 +114,7 @@ impl FromStr for RedisUrl {
             password: given(password)?,
             sentinel_password,
             db,
+            certificates: None,
         })
     }
 }
@@ -165,6 +171,28 @@ fn given(text: &str) -> Result<Option<String>, UrlError> {
 }
 
 impl RedisUrl {
+    /// The same with these certificates.
+    ///
+    /// # Errors
+    /// The URL is one without TLS, or there is nothing to be read where a certificate should be.
+    pub fn with_certificates(mut self, certificates: Certificates) -> Result<Self, CertificateError> {
+        if !self.tls {
+            return Err(CertificateError::NoTls);
+        }
+        let any = self.address("localhost", 0).into_connection_info();
+        certificates.check(any.map_err(CertificateError::Unreadable)?)?;
+        self.certificates = Some(certificates);
+        Ok(self)
+    }
+
+    /// What connects to a server that [`RedisUrl::server`] or [`RedisUrl::sentinel`] describes.
+    pub(crate) fn client(&self, server: ConnectionInfo) -> Result<Client, RedisError> {
+        match &self.certificates {
+            Some(certificates) => Client::build_with_tls(server, certificates.for_driver()),
+            None => Client::open(server),
+        }
+    }
+
     /// How to reach one data server.
     pub(crate) fn server(&self, host: &str, port: u16) -> Result<ConnectionInfo, RedisError> {
         let mut settings = RedisConnectionInfo::default().set_db(self.db);
@@ -242,6 +270,7 @@ impl fmt::Debug for RedisUrl {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::certificates::OwnCertificate;
 
     fn read(text: &str) -> RedisUrl {
         text.parse().unwrap()
@@ -276,6 +305,35 @@ mod tests {
         let url = read("redis+sentinel://:one@host/pool?sentinel_password=two");
         assert_eq!((url.user, url.password), (None, Some("one".into())));
         assert_eq!(url.sentinel_password.as_deref(), Some("two"));
+    }
+
+    #[test]
+    fn certificates_that_cannot_be_used_are_told_before_anybody_connects() {
+        let with = |url: &str, authorities: &str| {
+            let certificates = Certificates {
+                authorities: Some(authorities.as_bytes().to_vec()),
+                own: None,
+            };
+            let error = read(url).with_certificates(certificates).unwrap_err();
+            error.to_string()
+        };
+        assert!(with("redis://cache", "").contains("must begin with rediss"));
+        assert!(with("rediss://cache", "no PEM").contains("no certificate in PEM"));
+        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert!(with("rediss+cluster://cache", broken).contains("trust anchors"));
+        let own = OwnCertificate {
+            chain: b"secret".to_vec(),
+            key: b"secret".to_vec(),
+        };
+        let certificates = Certificates {
+            authorities: None,
+            own: Some(own),
+        };
+        assert!(!format!("{certificates:?}").contains("secret"));
+        let error = read("rediss://cache")
+            .with_certificates(certificates)
+            .unwrap_err();
+        assert!(matches!(error, CertificateError::NoCertificate), "{error}");
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod session;
 mod sign_in;
 mod signatures;
 mod standard;
+mod tls_stores;
 mod torture;
 mod typing_and_receipts;
 

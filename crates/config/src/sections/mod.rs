@@ -25,7 +25,7 @@ pub use pool::Pool;
 pub use rpc::{Members, Rpc};
 pub use secrets::Secrets;
 pub use sip::{ProxyProtocol, Sip};
-pub use store::{StateStore, StateUrl, Store};
+pub use store::{StateStore, StateTls, StateUrl, Store};
 pub use telemetry::Telemetry;
 pub use tls::Tls;
 

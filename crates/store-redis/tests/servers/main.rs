@@ -11,3 +11,4 @@ mod outages;
 mod pool;
 mod sentinel;
 mod server;
+mod tls;

@@ -13,14 +13,21 @@
 //! # }
 //! ```
 //!
+//! A test that is about TLS has an [`Authority`] and servers of its own: [`RedisServer::own_with_tls`],
+//! [`OwnPostgres::with_tls`].
+//!
 //! **Shared** servers are started by the first test of a run and joined by the others, whichever process they are in;
 //! see `shared` for how they end. A server that is not installed is a failed test that says what to install
 //! (`make test` installs it), never a skipped one.
 
+mod authority;
 mod postgres;
+mod postgres_tls;
 mod process;
 mod redis;
 mod shared;
 
+pub use authority::{Authority, Issued};
 pub use postgres::{PostgresDatabase, PostgresServer};
+pub use postgres_tls::OwnPostgres;
 pub use redis::{OwnRedis, RedisServer};

@@ -15,7 +15,7 @@ use crate::patience::{eventually, within};
 
 /// Who owns everything in it. Every connection from loopback is trusted; the password in URLs is for looking for it in
 /// places where it must not be.
-const USER: &str = "portico";
+pub(super) const USER: &str = "portico";
 const PASSWORD: &str = "not-for-logs";
 
 /// The Postgres of this test run.
@@ -45,6 +45,13 @@ impl PostgresServer {
     async fn join() -> Result<PostgresServer> {
         let psql = program("psql")?;
         let ready = psql.clone();
+        let prepare = || async {
+            let data = tempfile::Builder::new()
+                .prefix("portico-postgres-")
+                .tempdir()?
+                .keep();
+            prepare(data).await
+        };
         let joined = shared::join("postgres", prepare, |address| async move {
             eventually("Postgres to answer", || async {
                 // It refuses while it starts.
@@ -139,7 +146,7 @@ impl Drop for PostgresDatabase {
     }
 }
 
-fn program(name: &str) -> Result<String> {
+pub(super) fn program(name: &str) -> Result<String> {
     // Debian puts servers where the path does not lead; the newest version first.
     let mut folders: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .map(|versions| versions.flatten().map(|entry| entry.path().join("bin")).collect())
@@ -175,12 +182,8 @@ async fn psql_run(psql: &str, address: SocketAddr, database: &str, sql: &str) ->
     within("psql", run(&command, sql)).await
 }
 
-/// Makes the files of a server and says how to start it.
-async fn prepare() -> Result<Server> {
-    let data = tempfile::Builder::new()
-        .prefix("portico-postgres-")
-        .tempdir()?
-        .keep();
+/// Makes the files of a server in a folder and says how to start it.
+pub(super) async fn prepare(data: PathBuf) -> Result<Server> {
     let files = data.join("data").to_string_lossy().into_owned();
     let as_user = as_allowed_user(&data).await?;
     let mut initdb = as_user.clone();
@@ -230,7 +233,7 @@ async fn prepare() -> Result<Server> {
 
 /// Postgres refuses to run as root: then it runs as the user of its package, who gets the folder. Returns what to put
 /// before a command.
-async fn as_allowed_user(folder: &std::path::Path) -> Result<Vec<String>> {
+pub(super) async fn as_allowed_user(folder: &std::path::Path) -> Result<Vec<String>> {
     if !rustix::process::geteuid().is_root() {
         return Ok(Vec::new());
     }

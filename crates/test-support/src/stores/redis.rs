@@ -1,6 +1,7 @@
 //! A throw-away Redis: one per run with a name per test, or one of a test's own.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
@@ -9,6 +10,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
+use super::authority::{Authority, Issued, word};
 use super::process::{find, run, words};
 use super::shared::{self, Joined, Server};
 use crate::clients::{Program, free_port};
@@ -45,7 +47,21 @@ impl RedisServer {
     /// # Errors
     /// Redis is not installed or does not start.
     pub async fn own() -> Result<OwnRedis> {
-        OwnRedis::with(Vec::new()).await
+        OwnRedis::with(Vec::new(), None).await
+    }
+
+    /// A server of this test's own that speaks TLS only, with a certificate of `authority` for `hosts`. `further` are
+    /// arguments such as `--tls-auth-clients yes`: it asks clients for a certificate of the same authority.
+    ///
+    /// # Errors
+    /// Redis is not installed or does not start.
+    pub async fn own_with_tls(authority: &Authority, hosts: &[&str], further: &[&str]) -> Result<OwnRedis> {
+        let tls = Tls {
+            ca: authority.ca(),
+            issued: authority.issue("redis", hosts)?,
+        };
+        let further = further.iter().map(|&one| one.to_owned()).collect();
+        OwnRedis::with(further, Some(tls)).await
     }
 
     /// `redis://host:port`.
@@ -61,6 +77,36 @@ impl RedisServer {
     }
 }
 
+/// Where the files are with which a server speaks TLS, also to others.
+#[derive(Clone)]
+struct Tls {
+    ca: PathBuf,
+    issued: Issued,
+}
+
+impl Tls {
+    /// What a server has to be told, as names and values.
+    fn settings(&self, port: u16) -> [(&'static str, String); 8] {
+        [
+            ("port", "0".to_owned()),
+            ("tls-port", port.to_string()),
+            ("tls-cert-file", word(&self.issued.certificate)),
+            ("tls-key-file", word(&self.issued.key)),
+            ("tls-ca-cert-file", word(&self.ca)),
+            ("tls-auth-clients", "no".to_owned()),
+            ("tls-replication", "yes".to_owned()),
+            ("tls-cluster", "yes".to_owned()),
+        ]
+    }
+
+    /// The same of `redis-cli`.
+    fn client(&self) -> Vec<String> {
+        let (ca, certificate, key) = (&self.ca, &self.issued.certificate, &self.issued.key);
+        let (ca, certificate, key) = (word(ca), word(certificate), word(key));
+        words(["--tls", "--cacert", &ca, "--cert", &certificate, "--key", &key])
+    }
+}
+
 /// A Redis that one test may treat as it likes. Ends with the value.
 pub struct OwnRedis {
     program: Program,
@@ -68,18 +114,20 @@ pub struct OwnRedis {
     folder: TempDir,
     /// Further arguments.
     further: Vec<String>,
+    tls: Option<Tls>,
 }
 
 impl OwnRedis {
-    async fn with(further: Vec<String>) -> Result<OwnRedis> {
+    async fn with(further: Vec<String>, tls: Option<Tls>) -> Result<OwnRedis> {
         let folder = tempfile::tempdir()?;
         let address = free_port().await?;
-        let program = start(address, &folder, &further).await?;
+        let program = start(address, &folder, &further, tls.as_ref()).await?;
         Ok(OwnRedis {
             program,
             address,
             folder,
             further,
+            tls,
         })
     }
 
@@ -89,7 +137,8 @@ impl OwnRedis {
     /// It does not.
     pub async fn replica(&self) -> Result<OwnRedis> {
         let (host, port) = (self.address.ip().to_string(), self.address.port().to_string());
-        let replica = OwnRedis::with(words(["--replicaof", &host, &port])).await?;
+        let further = words(["--replicaof", &host, &port]);
+        let replica = OwnRedis::with(further, self.tls.clone()).await?;
         eventually("the replica to follow", || async {
             let replication = replica.command(&["INFO", "replication"]).await?;
             Ok(replication.contains("master_link_status:up").then_some(()))
@@ -108,23 +157,27 @@ impl OwnRedis {
         let address = free_port().await?;
         let (host, master) = (self.address.ip(), self.address.port());
         let file = folder.path().join("sentinel.conf");
-        let text = format!(
+        let mut text = format!(
             "port {}\nbind {host}\ndir .\nsentinel monitor pool {host} {master} 1\n\
              sentinel down-after-milliseconds pool 500\nsentinel failover-timeout pool 3000\n",
             address.port()
         );
+        for (name, value) in self.tls.iter().flat_map(|tls| tls.settings(address.port())) {
+            text.push_str(&format!("{name} {value}\n"));
+        }
         std::fs::write(&file, text)?;
         let server = find("redis-server", &[], PACKAGE)?;
         let mut start = Command::new(server);
         start.arg(&file).arg("--sentinel").current_dir(folder.path());
         start.stdin(std::process::Stdio::null());
         let program = Program::spawn("sentinel", start)?;
-        ready(address).await?;
+        ready(address, self.tls.as_ref()).await?;
         let sentinel = OwnRedis {
             program,
             address,
             folder,
             further: Vec::new(),
+            tls: self.tls.clone(),
         };
         eventually("the sentinel to know a replica to promote", || async {
             let replicas = sentinel.command(&["SENTINEL", "replicas", "pool"]).await?;
@@ -135,10 +188,11 @@ impl OwnRedis {
         Ok(sentinel)
     }
 
-    /// `redis://host:port`, the same after a restart.
+    /// `redis://host:port`, or `rediss` if it speaks TLS; the same after a restart.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("redis://{}", self.address)
+        let scheme = if self.tls.is_some() { "rediss" } else { "redis" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// Where it listens.
@@ -153,7 +207,7 @@ impl OwnRedis {
     /// It does not answer.
     pub async fn command(&self, words: &[&str]) -> Result<String> {
         let command: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
-        cli(self.address, &command).await
+        cli(self.address, self.tls.as_ref(), &command).await
     }
 
     /// Forgets everything.
@@ -178,7 +232,7 @@ impl OwnRedis {
     /// # Errors
     /// Something else listens there meanwhile.
     pub async fn restart(&mut self) -> Result<()> {
-        self.program = start(self.address, &self.folder, &self.further).await?;
+        self.program = start(self.address, &self.folder, &self.further, self.tls.as_ref()).await?;
         Ok(())
     }
 
@@ -219,7 +273,7 @@ async fn join() -> Result<Joined> {
             command,
         })
     };
-    shared::join("redis", prepare, ready).await
+    shared::join("redis", prepare, |address| ready(address, None)).await
 }
 
 fn command(address: SocketAddr, folder: &str) -> Result<Vec<String>> {
@@ -240,32 +294,47 @@ fn command(address: SocketAddr, folder: &str) -> Result<Vec<String>> {
     ]))
 }
 
-async fn start(address: SocketAddr, folder: &TempDir, further: &[String]) -> Result<Program> {
+async fn start(
+    address: SocketAddr,
+    folder: &TempDir,
+    further: &[String],
+    tls: Option<&Tls>,
+) -> Result<Program> {
     let command = command(address, &folder.path().to_string_lossy())?;
     let (program, arguments) = command.split_first().context("no command")?;
     let mut start = Command::new(program);
     start
         .args(arguments)
+        // The last word on a setting counts: TLS before what a test says.
+        .args(
+            tls.into_iter()
+                .flat_map(|tls| tls.settings(address.port()))
+                .flat_map(|(name, value)| [format!("--{name}"), value]),
+        )
         .args(further)
         .stdin(std::process::Stdio::null());
     let program = Program::spawn("redis", start)?;
-    ready(address).await?;
+    ready(address, tls).await?;
     Ok(program)
 }
 
-async fn ready(address: SocketAddr) -> Result<()> {
+async fn ready(address: SocketAddr, tls: Option<&Tls>) -> Result<()> {
     let ping = words(["PING"]);
     eventually("Redis to answer", || async {
         // It refuses while it starts.
-        Ok(cli(address, &ping).await.ok().filter(|answer| answer == "PONG"))
+        Ok(cli(address, tls, &ping)
+            .await
+            .ok()
+            .filter(|answer| answer == "PONG"))
     })
     .await
     .map(drop)
 }
 
-async fn cli(address: SocketAddr, command: &[String]) -> Result<String> {
+async fn cli(address: SocketAddr, tls: Option<&Tls>, command: &[String]) -> Result<String> {
     let (host, port) = (address.ip().to_string(), address.port().to_string());
     let mut whole = words([&find("redis-cli", &[], PACKAGE)?, "-h", &host, "-p", &port]);
+    whole.extend(tls.map(Tls::client).unwrap_or_default());
     whole.extend_from_slice(command);
     within("redis-cli", run(&whole, "")).await
 }

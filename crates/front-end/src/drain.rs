@@ -1,4 +1,4 @@
-//! Moving clients elsewhere before this member stops: in waves, those first who have been quiet longest.
+//! Moving clients elsewhere, all of them or some: in waves, those first who have been quiet longest.
 //!
 //! A Lync-family client is told, signs in at another front end, and keeps this connection meanwhile: what is said to it until
 //! its new registration takes the place of the old one still goes down here. Any other client finds its connection closed once
@@ -15,6 +15,7 @@ use sip_core::ServerKey;
 use sip_transport::CloseReason;
 use sip_types::{HeaderName, Request, StatusCode};
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use crate::counters::Refused;
 use crate::flow::{Flow, Parting};
@@ -43,29 +44,38 @@ pub(crate) trait Mover {
     fn let_go(&self, waited: Duration) -> bool;
 }
 
-/// Moves all clients, spread over `window`. `staying` lists those that were not told to go yet. Returns when none is left,
-/// `window` and a few seconds later at the latest if no new ones come.
-pub(crate) async fn in_waves<M: Mover>(window: Duration, staying: impl Fn() -> Vec<M>) {
+/// Moves clients, `most` at most, spread over `window`. `staying` lists those that were not told to go yet. Returns when none is
+/// left to be moved and all who were told have gone: `window` and a few seconds later at the latest if no new ones come. After
+/// `enough` nobody more is told.
+pub(crate) async fn in_waves<M: Mover>(
+    window: Duration,
+    most: usize,
+    enough: &CancellationToken,
+    staying: impl Fn() -> Vec<M>,
+) {
     let seconds = usize::try_from(window.as_secs()).unwrap_or(usize::MAX).max(1);
-    let wave = staying().len().div_ceil(seconds).max(AT_LEAST);
+    let wave = staying().len().min(most).div_ceil(seconds).max(AT_LEAST);
+    let mut left = most;
     let mut going: Vec<(Instant, M)> = Vec::new();
     let mut next_wave = Instant::now();
     loop {
         let now = Instant::now();
-        if now >= next_wave {
+        let over = enough.is_cancelled() || left == 0;
+        if now >= next_wave && !over {
             next_wave += WAVE;
             let mut clients = staying();
-            if clients.len() > wave {
+            if clients.len() > wave.min(left) {
                 clients.sort_by_cached_key(Mover::last_active);
-                clients.truncate(wave);
+                clients.truncate(wave.min(left));
             }
+            left -= clients.len();
             for client in clients {
                 client.tell();
                 going.push((now, client));
             }
         }
         going.retain(|(told, client)| !client.let_go(now - *told));
-        if going.is_empty() && staying().is_empty() {
+        if going.is_empty() && (over || left == 0 || staying().is_empty()) {
             return;
         }
         sleep(LOOK).await;
@@ -84,8 +94,10 @@ impl Mover for Client {
     }
 
     fn tell(&self) {
-        self.flow.set_parting();
-        self.service.tell_to_go(&self.flow);
+        // Somebody else may have told it since it was listed.
+        if self.flow.set_parting() {
+            self.service.tell_to_go(&self.flow);
+        }
     }
 
     fn let_go(&self, waited: Duration) -> bool {
@@ -108,19 +120,27 @@ impl Mover for Client {
 }
 
 impl FrontEndService {
-    /// Moves everybody who is signed in, spread over `window`.
-    pub(crate) async fn move_clients(self: &Arc<Self>, window: Duration) {
-        in_waves(window, || {
-            let flows = self.flows.values().into_iter();
-            flows
-                .filter(|flow| flow.signed_in().is_some() && !flow.is_parting())
-                .map(|flow| Client {
-                    service: Arc::clone(self),
-                    flow,
-                })
-                .collect()
+    /// Moves `most` of those who are signed in, spread over `window`, until it is `enough`.
+    pub(crate) async fn move_clients(
+        self: &Arc<Self>,
+        window: Duration,
+        most: usize,
+        enough: &CancellationToken,
+    ) {
+        in_waves(window, most, enough, || {
+            let client = |flow| Client {
+                service: Arc::clone(self),
+                flow,
+            };
+            self.staying().map(client).collect()
         })
         .await;
+    }
+
+    /// Connections of those who are signed in and were not told to go.
+    pub(crate) fn staying(&self) -> impl Iterator<Item = Arc<Flow>> {
+        let flows = self.flows.values().into_iter();
+        flows.filter(|flow| flow.signed_in().is_some() && !flow.is_parting())
     }
 
     /// Tells every client whose dialect knows how, and that was not told before, that this member stops, so that it signs in
@@ -136,7 +156,7 @@ impl FrontEndService {
     fn tell_to_go(self: &Arc<Self>, flow: &Arc<Flow>) {
         for registration in flow.registrations() {
             if registration.client.family == ClientFamily::Lync {
-                let why = "the server stops";
+                let why = "the server asks to sign in again";
                 self.send_notice(flow, &registration, &registration.aor, "deactivated", why);
             }
         }

@@ -612,9 +612,9 @@ impl Flow {
         self.inner.lock().parting
     }
 
-    /// This member is about to close the connection: its client does not register on it again.
-    pub(crate) fn set_parting(&self) {
-        self.inner.lock().parting = true;
+    /// This member is about to close the connection: its client does not register on it again. False: it was so before.
+    pub(crate) fn set_parting(&self) -> bool {
+        !std::mem::replace(&mut self.inner.lock().parting, true)
     }
 
     /// From now on nothing new is begun on this connection, from either side; what is under way goes on.

@@ -124,11 +124,22 @@ impl FrontEnd {
         self.0.turning_away.store(true, Ordering::Release);
     }
 
-    /// Moves the signed-in clients elsewhere, in waves spread over `window`, and returns when none is left: when `window` and
-    /// some seconds are over at the latest, if nobody signs in meanwhile (see [`FrontEnd::turn_away`]). Can be dropped at any
-    /// time; who was not moved stays connected.
-    pub async fn move_clients(&self, window: Duration) {
-        self.0.move_clients(window).await;
+    /// Takes [`FrontEnd::turn_away`] back.
+    pub fn take_in(&self) {
+        self.0.turning_away.store(false, Ordering::Release);
+    }
+
+    /// Signed-in clients that were not told to go elsewhere.
+    pub fn clients(&self) -> usize {
+        self.0.staying().count()
+    }
+
+    /// Moves the signed-in clients elsewhere, `most` at most, in waves spread over `window`. Returns when none is left to be
+    /// moved and those who were told have gone: when `window` and some seconds are over at the latest, if nobody signs in
+    /// meanwhile (see [`FrontEnd::turn_away`]). After `enough` nobody more is told, and it returns when those have gone who
+    /// were, some seconds later. Dropped before, it leaves them with a connection on which they cannot register again.
+    pub async fn move_clients(&self, window: Duration, most: usize, enough: &CancellationToken) {
+        self.0.move_clients(window, most, enough).await;
     }
 
     /// Tells the clients that this member stops. Their connections are still to be closed.

@@ -30,6 +30,7 @@ const DEAF: Duration = Duration::from_millis(20);
 /// What is asked of the task from outside.
 pub(crate) enum Request {
     HandOver,
+    TakeBack,
     Drain(Instant),
     Refused(MemberId, Incarnation),
 }
@@ -166,6 +167,7 @@ impl Driver {
                 }
                 request = self.requests.recv() => match request {
                     Some(Request::HandOver) => self.shared.machine.lock().hand_over(now()),
+                    Some(Request::TakeBack) => self.shared.machine.lock().take_back(now()),
                     Some(Request::Drain(deadline)) => self.shared.machine.lock().drain(deadline, now()),
                     Some(Request::Refused(member, life)) => {
                         self.shared.machine.lock().refused(member, life, now());

@@ -17,6 +17,9 @@ use crate::ownership::{Ownership, Validity};
 use crate::role::{PartitionedRole, Peers};
 use crate::routes::Routes;
 
+/// How often somebody who waits for the end of a hand-over looks.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// Membership of a pool. Cheap to clone; it goes on until its stop or the end of a drain.
 #[derive(Clone)]
 pub struct Membership {
@@ -119,13 +122,31 @@ impl Membership {
     }
 
     /// Says to the pool that this member leaves soon: from now on what it owns goes to others, and nothing new comes here. It
-    /// stays a member until [`Membership::drain`]. Returns at once, before anything was handed over; at the end of membership
-    /// it does nothing.
+    /// stays a member until [`Membership::drain`], or [`Membership::take_back`]. Returns at once, before anything was handed
+    /// over; at the end of membership it does nothing.
     pub async fn hand_over(&self) {
+        self.request(Request::HandOver).await;
+    }
+
+    /// Takes [`Membership::hand_over`] back: this member gets its share from the others again. Returns at once; after
+    /// [`Membership::drain`] it does nothing.
+    pub async fn take_back(&self) {
+        self.request(Request::TakeBack).await;
+    }
+
+    /// After [`Membership::hand_over`]: waits until this member owns nothing that another could take. Later that may change:
+    /// when those others are gone.
+    pub async fn handed_over(&self) {
+        while !self.shared.machine.lock().has_handed_over() {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    async fn request(&self, request: Request) {
         tokio::select! {
             () = self.shared.over.cancelled() => {}
             // Fails only when membership is over.
-            _ = self.shared.requests.send(Request::HandOver) => {}
+            _ = self.shared.requests.send(request) => {}
         }
     }
 

@@ -26,6 +26,8 @@ pub struct Description {
     pub version: String,
     /// Since it last renewed its lease; `None`: it never did.
     pub renewed_ago: Option<Duration>,
+    /// Open connections of clients; `None`: it runs no front end, or a release that does not tell.
+    pub clients: Option<u64>,
 }
 
 /// Describes the member this process is.
@@ -43,6 +45,7 @@ impl From<&Description> for wire::DescribeResponse {
             roles: member.roles.iter().map(ToString::to_string).collect(),
             version: member.version.clone(),
             renewed_ms_ago: member.renewed_ago.map(milliseconds),
+            clients: member.clients,
         }
     }
 }
@@ -58,6 +61,7 @@ impl TryFrom<wire::DescribeResponse> for Description {
             roles: member.roles.iter().filter_map(|name| name.parse().ok()).collect(),
             version: member.version,
             renewed_ago: member.renewed_ms_ago.map(Duration::from_millis),
+            clients: member.clients,
         })
     }
 }

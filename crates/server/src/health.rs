@@ -9,7 +9,7 @@ use tokio::sync::watch;
 /// Without a beat for this long the process counts as wedged.
 const WEDGED_AFTER: Duration = Duration::from_secs(10);
 
-/// What a member is doing. It goes from each to the next.
+/// What a member is doing. It goes from each to the next, and back to serving when an operator takes a drain back.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum State {
     /// Not all roles and listeners are there yet.
@@ -18,7 +18,7 @@ pub enum State {
     Serving,
     /// It is going away: no new clients.
     Draining,
-    /// No client is left: the process ends.
+    /// No client is left: the process ends, or waits for its operator.
     Drained,
 }
 
@@ -82,6 +82,13 @@ impl Health {
         let mut states = self.state.subscribe();
         // Fails only without a sender, and that is ours.
         let _ = states.wait_for(|(present, _)| *present >= state).await;
+    }
+
+    /// Waits until the member is in exactly this state. It may never be.
+    pub async fn is(&self, state: State) {
+        let mut states = self.state.subscribe();
+        // As above.
+        let _ = states.wait_for(|(present, _)| *present == state).await;
     }
 
     /// Adds a condition of readiness.

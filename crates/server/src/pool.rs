@@ -5,10 +5,11 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use front_end::FrontEnd;
 use futures_util::future::join_all;
 use immcu::ImMcuService;
 use membership::{Membership, Ownership, PartitionedRole, PeerAnswer, Peers, Routes, TakeError, Validity};
@@ -208,6 +209,14 @@ impl OwnerRoutes for RoleRoutes {
 pub(crate) struct RpcPeers(pub(crate) Connector);
 
 impl RpcPeers {
+    /// How many clients a front end has; `None`: it does not say.
+    pub(crate) async fn clients_of(&self, peer: &Lease) -> Option<usize> {
+        let channel = self.0.channel_to(&peer.member, peer.address.as_deref()?).ok()?;
+        let asked = RemoteMember::new(channel).deadline(PEER).describe().await;
+        let said = asked.ok().filter(|said| said.incarnation == peer.incarnation.0)?;
+        usize::try_from(said.clients?).ok()
+    }
+
     async fn ask_one(&self, peer: &Lease) -> PeerAnswer {
         let Some(address) = &peer.address else {
             return PeerAnswer::Silent;
@@ -293,6 +302,8 @@ pub(crate) struct This {
     pub(crate) incarnation: Incarnation,
     pub(crate) roles: Vec<Role>,
     pub(crate) ownership: Ownership,
+    /// Filled once it is there.
+    pub(crate) front_end: Arc<OnceLock<FrontEnd>>,
 }
 
 impl Describe for This {
@@ -303,6 +314,10 @@ impl Describe for This {
             roles: self.roles.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             renewed_ago: self.ownership.renewed_ago(Membership::now()),
+            clients: self
+                .front_end
+                .get()
+                .map(|front_end| front_end.connections() as u64),
         }
     }
 }

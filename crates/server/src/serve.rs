@@ -1,5 +1,8 @@
 //! Puts a member together, in order; `stop` takes it apart again.
 
+mod balance;
+mod drain;
+mod others;
 mod stop;
 
 use std::sync::Arc;
@@ -10,8 +13,10 @@ use config::Config;
 use front_end::FrontEnd;
 use immcu::ImMcuService;
 use registrar::RegistrarService;
-use rpc::{FrontEndClient, FrontEnds, ImMcuClient, RegistrarClient};
+use rpc::{DirectoryClient, FrontEndClient, FrontEnds, ImMcuClient, RegistrarClient};
 use rpc_wire::{Health as RpcHealth, LocalRegistrar};
+use sip_auth::key_file::KeyFile;
+use sip_auth::nonce::NonceKey;
 use sip_transport::{Listener, Transport};
 use sip_types::AddressOfRecord;
 use telemetry::Registry;
@@ -31,7 +36,10 @@ use crate::listeners::{self, Sockets};
 use crate::member::{self, Member};
 use crate::ops::DrainRequest;
 use crate::ready::{Demo, Ready};
-use crate::roles::Node;
+use crate::roles::{Node, StartedRegistrar};
+pub(crate) use crate::serve::drain::Drainer;
+use crate::serve::drain::Parts;
+use crate::serve::others::Others;
 use crate::{agent, demo, echo, keys, metrics, ops, roles, status};
 
 /// What is not configuration: decided by the command that was started.
@@ -51,6 +59,7 @@ pub struct Running {
     demo: Option<Demo>,
     health: Arc<Health>,
     drain: DrainRequest,
+    drainer: Drainer,
     certificate: Option<Certificate>,
     transport: Transport,
     listeners: Arc<[Listener]>,
@@ -76,189 +85,136 @@ struct Ground {
     transport: Transport,
 }
 
+/// What is told of a member from its first moment on, and what can be asked of it.
+struct Outside {
+    health: Arc<Health>,
+    registry: Arc<Registry>,
+    drain: DrainRequest,
+}
+
+/// The roles that run here, and the way to those everywhere.
+struct Roles {
+    registrar: Option<StartedRegistrar>,
+    immcu: Option<ImMcuService>,
+    front_end: Option<FrontEnd>,
+    directory: DirectoryClient,
+    rpc_health: Option<RpcHealth>,
+    demo: Option<Demo>,
+}
+
 /// Starts a member. Returns once clients are welcome.
 ///
 /// # Errors
 /// [`StartError`] says what an operator has to change. Nothing is left running.
 pub async fn serve(config: Config, options: Options) -> Result<Running, StartError> {
+    let wanted = wanted_roles(&config, &options)?;
+    let mut ground = prepare(&config, &wanted).await?;
+    let background = Background::default();
+    // Ends what was started if a later step fails.
+    let unfinished = background.stop.clone().drop_guard();
+    let outside = open_to_outside(&config, &options, &mut ground, &background);
+    let node = Node {
+        config: &config,
+        member: MemberId::new(&config.pool.member),
+        registry: &outside.registry,
+        background: &background,
+        front_ends: FrontEnds::default(),
+    };
+    let mut member = join_pool(&node, &ground.keys.file, &wanted, &outside).await?;
+    let roles = start_roles(&node, &ground, &options, &wanted, member.as_mut()).await?;
+
+    let mut addresses = std::mem::take(&mut ground.sockets.addresses);
+    if let Some(member) = &member {
+        addresses.insert("rpc", member.address);
+    }
+    let ready = Ready {
+        member: config.pool.member.clone(),
+        roles: wanted.iter().map(|role| role.as_str()).collect(),
+        listeners: addresses,
+        ca: ground.certificate.as_ref().and_then(Certificate::ca_path),
+    };
+    let listeners = take_clients(&mut ground, roles.front_end.as_ref());
+    metrics::register_listeners(&outside.registry, &listeners);
+    let drainer = Drainer::start(
+        Parts {
+            health: Arc::clone(&outside.health),
+            pool: member
+                .as_ref()
+                .map(|member| (Others(member.membership.clone()), wanted)),
+            rpc_health: roles.rpc_health.clone(),
+            front_end: roles.front_end.clone(),
+            pace: config.drain.clone(),
+        },
+        &background,
+    );
+    if let (Some(member), Some(front_end)) = (&member, &roles.front_end) {
+        let pool = balance::Pool {
+            others: Others(member.membership.clone()),
+            peers: member.peers(),
+            front_end: front_end.clone(),
+            drainer: drainer.clone(),
+        };
+        let stop = background.stop.clone();
+        background.tasks.spawn(async move {
+            stop.run_until_cancelled(balance::balance(pool)).await;
+        });
+    }
+    let answers = Control {
+        directory: roles.directory,
+        status: status::reporter(
+            &ready,
+            &config,
+            &outside.health,
+            ground.certificate.clone(),
+            member.as_ref(),
+        ),
+        nodes: status::nodes(&ready, &outside.health, member.as_ref()),
+        health: Arc::clone(&outside.health),
+        drain: outside.drain.clone(),
+        drainer: drainer.clone(),
+        kinds: roles::policy_kinds(),
+        ntlm_by_default: config.auth.ntlm,
+    };
+    outside.health.set_state(State::Serving);
+    serve_http(
+        &background,
+        "control socket",
+        ground.control,
+        control::router(answers),
+    );
+    unfinished.disarm();
+    tracing::info!(member = ready.member, listeners = ?ready.listeners, "serving");
+    Ok(Running {
+        ready,
+        demo: roles.demo,
+        health: outside.health,
+        drain: outside.drain,
+        drainer,
+        certificate: ground.certificate,
+        transport: ground.transport,
+        listeners,
+        front_end: roles.front_end,
+        immcu: roles.immcu,
+        registrar: roles.registrar.map(|started| started.service),
+        member,
+        rpc_health: roles.rpc_health,
+        background,
+        database: ground.database,
+        exporter: options.exporter,
+        pace: config.drain,
+    })
+}
+
+/// The roles to run here.
+fn wanted_roles(config: &Config, options: &Options) -> Result<Vec<Role>, StartError> {
     let in_pool = config.in_pool();
-    let roles = roles::wanted(&options.roles, in_pool)?;
+    let wanted = roles::wanted(&options.roles, in_pool)?;
     if in_pool && options.demo {
         return Err(StartError::Demo(
             "a demo keeps its state in memory: take `run`".to_owned(),
         ));
     }
-    let Ground {
-        control,
-        keys,
-        certificate,
-        sockets,
-        database,
-        transport,
-    } = prepare(&config, &roles).await?;
-
-    let health = Arc::new(Health::new(Instant::now()));
-    let registry = Arc::new(Registry::new());
-    metrics::register(&registry, &health, &transport, certificate.as_ref());
-    let background = Background::default();
-    // Ends what was started if a later step fails.
-    let unfinished = background.stop.clone().drop_guard();
-    background.beat(&health);
-    let Sockets {
-        sip,
-        ops,
-        agent,
-        mut addresses,
-    } = sockets;
-    let mut rpc_health = None;
-    let drain = DrainRequest::default();
-    // First of all listeners: whoever starts members can see that this one is starting.
-    if let Some(socket) = ops {
-        let pages = ops::Ops {
-            health: Arc::clone(&health),
-            registry: Arc::clone(&registry),
-            drain: drain.clone(),
-        };
-        serve_http(&background, "ops listener", socket, ops::router(pages));
-    }
-    if let Some(socket) = agent {
-        let (counters, most) = (Arc::clone(transport.counters()), config.limits.connections);
-        let is_full = move || counters.active() >= most - most / 10;
-        let answers = agent::serve(socket, Arc::clone(&health), is_full, background.stop.clone());
-        background.tasks.spawn(answers);
-    }
-    if let Some(database) = &database {
-        background.watch_database(&health, database);
-    }
-    if let Some(certificate) = &certificate {
-        background.keep_certificate(&health, certificate);
-    }
-
-    if let Some(exporter) = &options.exporter {
-        metrics::push(&registry, exporter, &background);
-    }
-
-    let node = Node {
-        config: &config,
-        member: MemberId::new(&config.pool.member),
-        registry: &registry,
-        background: &background,
-        front_ends: FrontEnds::default(),
-    };
-    let mut member = match in_pool {
-        true => Some(Member::join(&node, &keys.file, roles.clone()).await?),
-        false => None,
-    };
-    if let Some(member) = &member {
-        member.report_to(&health);
-        member.make_way(&background, drain.clone());
-    }
-    let in_pool = member.as_ref();
-    let runs = |role| roles.contains(&role);
-    let registrar = match &database {
-        None => None,
-        Some(database) => {
-            let shared = in_pool.map(|member| (member.bindings(&config), member));
-            Some(roles::start_registrar(&node, database, &keys.file, shared).await?)
-        }
-    };
-    let local = registrar.as_ref().map(|started| LocalRegistrar {
-        registrar: started.client.clone(),
-        directory: started.directory.clone(),
-    });
-    let (registrar_client, directory) = match (in_pool, &local) {
-        (Some(member), _) => member.registrar(&node, local.clone()),
-        (None, Some(local)) => (local.registrar.clone(), local.directory.clone()),
-        (None, None) => return Err(StartError::MissingRole(Role::Registrar)),
-    };
-    let people = match options.demo {
-        true => Some(demo::create_people(&directory, &config).await?),
-        false => None,
-    };
-    let immcu = runs(Role::ImMcu).then(|| roles::start_immcu(&node, &registrar_client, in_pool));
-    let local_immcu = immcu
-        .as_ref()
-        .map(|immcu| ImMcuClient::local(Arc::new(immcu.clone())));
-    if let Some(member) = &mut member {
-        addresses.insert("rpc", member.address);
-        rpc_health = member.serve(&node, local, immcu.as_ref()).await;
-    }
-    let in_pool = member.as_ref();
-    let seed = roles::seed()?;
-    let mut front_end = None;
-    let mut demo = None;
-    if runs(Role::FrontEnd) {
-        let router = in_pool.map(|member| member.conversations(&node, local_immcu.clone()));
-        let conversations = match (&router, local_immcu) {
-            (Some(router), _) => ImMcuClient::local(Arc::new(router.clone())),
-            (None, Some(local)) => local,
-            (None, None) => return Err(StartError::MissingRole(Role::ImMcu)),
-        };
-        let first_connection = in_pool.map_or(0, Member::first_connection);
-        let started = roles::start_front_end(
-            &node,
-            &registrar_client,
-            &conversations,
-            keys.file.nonce_key(),
-            seed,
-            first_connection,
-        );
-        if let (Some(member), Some(router)) = (in_pool, &router) {
-            member::let_owners_in(router, &started);
-            member.company(router).await;
-        }
-        demo = people.map(|(demo, echo)| {
-            start_echo(&node, echo, &registrar_client, &conversations);
-            demo
-        });
-        front_end = Some(started);
-    }
-
-    let ready = Ready {
-        member: config.pool.member.clone(),
-        roles: roles.iter().map(|role| role.as_str()).collect(),
-        listeners: addresses,
-        ca: certificate.as_ref().and_then(Certificate::ca_path),
-    };
-    let answers = Control {
-        directory,
-        status: status::reporter(&ready, &config, &health, certificate.clone(), member.as_ref()),
-        nodes: status::nodes(&ready, &health, member.as_ref()),
-        health: Arc::clone(&health),
-        drain: drain.clone(),
-        kinds: roles::policy_kinds(),
-        ntlm_by_default: config.auth.ntlm,
-    };
-    serve_http(&background, "control socket", control, control::router(answers));
-    let mut serving = Vec::new();
-    if let Some(front_end) = &front_end {
-        let handler = Arc::new(front_end.clone());
-        let sockets = sip.into_iter();
-        serving.extend(sockets.map(|socket| socket.serve(&transport, Arc::clone(&handler))));
-    }
-    let listeners: Arc<[Listener]> = serving.into();
-    metrics::register_listeners(&registry, &listeners);
-    health.set_state(State::Serving);
-    unfinished.disarm();
-    tracing::info!(member = ready.member, listeners = ?ready.listeners, "serving");
-    Ok(Running {
-        ready,
-        demo,
-        health,
-        drain,
-        certificate,
-        transport,
-        listeners,
-        front_end,
-        immcu,
-        registrar: registrar.map(|started| started.service),
-        member,
-        rpc_health,
-        background,
-        database,
-        exporter: options.exporter,
-        pace: config.drain,
-    })
+    Ok(wanted)
 }
 
 /// Takes what the machine must give, the lock of the data directory first.
@@ -288,6 +244,160 @@ async fn prepare(config: &Config, roles: &[Role]) -> Result<Ground, StartError> 
         },
         transport: Transport::new(limits).map_err(|error| StartError::Limit(error.to_string()))?,
     })
+}
+
+/// Shows health and metrics, first of all: whoever starts members can see that this one is starting. Begins to look after
+/// what it stands on.
+fn open_to_outside(
+    config: &Config,
+    options: &Options,
+    ground: &mut Ground,
+    background: &Background,
+) -> Outside {
+    let outside = Outside {
+        health: Arc::new(Health::new(Instant::now())),
+        registry: Arc::new(Registry::new()),
+        drain: DrainRequest::default(),
+    };
+    let (health, registry) = (&outside.health, &outside.registry);
+    metrics::register(registry, health, &ground.transport, ground.certificate.as_ref());
+    background.beat(health);
+    if let Some(socket) = ground.sockets.ops.take() {
+        let pages = ops::Ops {
+            health: Arc::clone(health),
+            registry: Arc::clone(registry),
+            drain: outside.drain.clone(),
+        };
+        serve_http(background, "ops listener", socket, ops::router(pages));
+    }
+    if let Some(socket) = ground.sockets.agent.take() {
+        let (counters, most) = (Arc::clone(ground.transport.counters()), config.limits.connections);
+        let is_full = move || counters.active() >= most - most / 10;
+        let answers = agent::serve(socket, Arc::clone(health), is_full, background.stop.clone());
+        background.tasks.spawn(answers);
+    }
+    if let Some(database) = &ground.database {
+        background.watch_database(health, database);
+    }
+    if let Some(certificate) = &ground.certificate {
+        background.keep_certificate(health, certificate);
+    }
+    if let Some(exporter) = &options.exporter {
+        metrics::push(registry, exporter, background);
+    }
+    outside
+}
+
+/// Becomes a member of the pool, if there is one.
+async fn join_pool(
+    node: &Node<'_>,
+    keys: &KeyFile,
+    wanted: &[Role],
+    outside: &Outside,
+) -> Result<Option<Member>, StartError> {
+    if !node.config.in_pool() {
+        return Ok(None);
+    }
+    let member = Member::join(node, keys, wanted.to_vec()).await?;
+    member.report_to(&outside.health);
+    member.make_way(node.background, outside.drain.clone());
+    Ok(Some(member))
+}
+
+/// Starts the roles that are wanted here: each finds those before it, here or wherever they run.
+async fn start_roles(
+    node: &Node<'_>,
+    ground: &Ground,
+    options: &Options,
+    wanted: &[Role],
+    mut member: Option<&mut Member>,
+) -> Result<Roles, StartError> {
+    let in_pool = member.as_deref();
+    let registrar = match &ground.database {
+        None => None,
+        Some(database) => {
+            let shared = in_pool.map(|member| (member.bindings(node.config), member));
+            Some(roles::start_registrar(node, database, &ground.keys.file, shared).await?)
+        }
+    };
+    let local = registrar.as_ref().map(|started| LocalRegistrar {
+        registrar: started.client.clone(),
+        directory: started.directory.clone(),
+    });
+    let (registrar_client, directory) = match (in_pool, &local) {
+        (Some(member), _) => member.registrar(node, local.clone()),
+        (None, Some(local)) => (local.registrar.clone(), local.directory.clone()),
+        (None, None) => return Err(StartError::MissingRole(Role::Registrar)),
+    };
+    let people = match options.demo {
+        true => Some(demo::create_people(&directory, node.config).await?),
+        false => None,
+    };
+    let immcu = wanted
+        .contains(&Role::ImMcu)
+        .then(|| roles::start_immcu(node, &registrar_client, in_pool));
+    let rpc_health = match &mut member {
+        Some(member) => member.serve(node, local, immcu.as_ref()).await,
+        None => None,
+    };
+    let mut roles = Roles {
+        registrar,
+        immcu,
+        front_end: None,
+        directory,
+        rpc_health,
+        demo: None,
+    };
+    if wanted.contains(&Role::FrontEnd) {
+        let nonces = ground.keys.file.nonce_key();
+        let immcu = roles.immcu.as_ref();
+        let (front_end, conversations) =
+            start_front_end(node, &registrar_client, nonces, immcu, member.as_deref()).await?;
+        roles.front_end = Some(front_end);
+        roles.demo = people.map(|(demo, echo)| {
+            start_echo(node, echo, &registrar_client, &conversations);
+            demo
+        });
+    }
+    Ok(roles)
+}
+
+/// Starts the front end, in a pool with the way to owners of conversations everywhere, and waits until they are there.
+async fn start_front_end(
+    node: &Node<'_>,
+    registrar: &RegistrarClient,
+    nonces: NonceKey,
+    immcu: Option<&ImMcuService>,
+    member: Option<&Member>,
+) -> Result<(FrontEnd, ImMcuClient), StartError> {
+    let local = immcu.map(|immcu| ImMcuClient::local(Arc::new(immcu.clone())));
+    let router = member.map(|member| member.conversations(node, local.clone()));
+    let conversations = match (&router, local) {
+        (Some(router), _) => ImMcuClient::local(Arc::new(router.clone())),
+        (None, Some(local)) => local,
+        (None, None) => return Err(StartError::MissingRole(Role::ImMcu)),
+    };
+    let first_connection = member.map_or(0, Member::first_connection);
+    let seed = roles::seed()?;
+    let front_end = roles::start_front_end(node, registrar, &conversations, nonces, seed, first_connection);
+    if let (Some(member), Some(router)) = (member, &router) {
+        member::let_owners_in(router, &front_end);
+        member.tell_clients_of(&front_end);
+        member.company(router).await;
+    }
+    Ok((front_end, conversations))
+}
+
+/// Lets clients in.
+fn take_clients(ground: &mut Ground, front_end: Option<&FrontEnd>) -> Arc<[Listener]> {
+    let Some(front_end) = front_end else {
+        return Arc::default();
+    };
+    let handler = Arc::new(front_end.clone());
+    let sockets = std::mem::take(&mut ground.sockets.sip).into_iter();
+    sockets
+        .map(|socket| socket.serve(&ground.transport, Arc::clone(&handler)))
+        .collect()
 }
 
 /// The contact that answers, as a member of the pool.

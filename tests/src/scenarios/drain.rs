@@ -2,6 +2,8 @@
 //!
 //! Only in a pool: these run with the profile `pool` of the test runner.
 
+mod operator;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,9 +20,12 @@ use super::{status, still_served};
 const SOME: u32 = 10;
 
 /// A pool in which one person may write as fast as he is answered.
+fn options() -> Options {
+    Options::default().set("PORTICO_LIMITS__REQUESTS_PER_SECOND", "10000")
+}
+
 async fn pool() -> Result<Sandbox> {
-    let options = Options::default().set("PORTICO_LIMITS__REQUESTS_PER_SECOND", "10000");
-    Sandbox::pool(options).await
+    Sandbox::pool(options()).await
 }
 
 // === a client that goes where it is told ===
@@ -343,7 +348,7 @@ async fn a_second_request_to_stop_hurries_and_tells_clients_all_the_same() -> Re
 
 /// What a member owns goes to others as soon as it drains, while its clients are still there.
 #[tokio::test]
-async fn an_operator_drains_a_member_and_sees_what_it_owned_go_elsewhere() -> Result<()> {
+async fn an_operator_stops_a_member_and_sees_what_it_owned_go_elsewhere() -> Result<()> {
     let mut pool = pool().await?;
     let node = |nodes: &[Value], name: &str| nodes.iter().find(|node| node["member"] == name).cloned();
     let text = pool.ctl(&["-o", "json", "node", "list"], "").await?;
@@ -354,7 +359,7 @@ async fn an_operator_drains_a_member_and_sees_what_it_owned_go_elsewhere() -> Re
         im1["state"] == "serving" && im1["conversations"].as_u64() > Some(0) && im1["users"] == 0,
         "{im1}"
     );
-    let drained = pool.ctl_at("im1", &["node", "drain", "--wait"]).await?;
+    let drained = pool.ctl_at("im1", &["node", "drain", "--stop", "--wait"]).await?;
     ensure!(drained.contains("stopped"), "{drained}");
     assert_eq!(pool.member("im1")?.ended().await?, 0);
     eventually("im2 to own all conversations", || async {

@@ -1,10 +1,10 @@
-//! `porticoctl node`: the members of the pool, and the planned stop of the one in this data directory.
+//! `porticoctl node`: the members of the pool, and what to do with the one in this data directory.
 
 use std::time::Duration;
 
 use clap::Subcommand;
 use hyper::Method;
-use server::control::api::{Drain, Node};
+use server::control::api::{Drain, Moving, Node, Rebalance};
 
 use super::Terms;
 use super::failure::Failure;
@@ -20,13 +20,24 @@ const LOOK: Duration = Duration::from_millis(200);
 pub enum Verb {
     /// Live members of the pool, as this one knows them
     List,
-    /// Stop the member of this data directory as planned: its clients and what it owns go to others first
+    /// Empty the member of this data directory: its clients and what it owns go to others
     ///
-    /// The same as SIGTERM. There is no way back: a member that was drained is started again.
+    /// It goes on without them, for maintenance, until `undrain` or until it is stopped.
     Drain {
-        /// Return when the member has stopped
+        /// Return when nobody is left, or with --stop when it has ended
         #[arg(long)]
         wait: bool,
+        /// Stop it at the end: the same as SIGTERM, and not to be taken back
+        #[arg(long)]
+        stop: bool,
+    },
+    /// Take a drain back: clients, users and conversations come to the member of this data directory again
+    Undrain,
+    /// Move some clients of the member of this data directory to other front ends, after one was added
+    Rebalance {
+        /// Their share of its clients, in percent
+        #[arg(value_parser = clap::value_parser!(u8).range(1..=100))]
+        percent: u8,
     },
 }
 
@@ -37,14 +48,42 @@ pub(super) async fn run(terms: &Terms, verb: Verb) -> Result<(), Failure> {
             terms.show(&nodes, |nodes| table(nodes));
             Ok(())
         }
-        Verb::Drain { wait } => drain(terms, wait).await,
+        Verb::Drain { wait, stop: false } => drain(terms, wait).await,
+        Verb::Drain { wait, stop: true } => stop(terms, wait).await,
+        Verb::Undrain => {
+            let state: Drain = terms.client.send(Method::DELETE, "/v1/drain", &()).await?;
+            show(terms, &state);
+            Ok(())
+        }
+        Verb::Rebalance { percent } => {
+            let wish = Rebalance { percent };
+            let moving: Moving = terms.client.send(Method::POST, "/v1/rebalance", &wish).await?;
+            terms.show(&moving, |moving| format!("moving {} clients\n", moving.clients));
+            Ok(())
+        }
     }
 }
 
+fn show(terms: &Terms, drain: &Drain) {
+    terms.show(drain, |drain| format!("{}\n", drain.state));
+}
+
 async fn drain(terms: &Terms, wait: bool) -> Result<(), Failure> {
-    let begun: Drain = terms.client.send(Method::POST, "/v1/drain", &()).await?;
+    let mut now: Drain = terms.client.send(Method::POST, "/v1/drain", &()).await?;
+    while wait && now.state != "drained" {
+        now = terms.client.get(&format!("/v1/drain?wait={ASK}")).await?;
+        if now.state == "serving" {
+            return Err(Failure::Failed("the drain was taken back".to_owned()));
+        }
+    }
+    show(terms, &now);
+    Ok(())
+}
+
+async fn stop(terms: &Terms, wait: bool) -> Result<(), Failure> {
+    let begun: Drain = terms.client.send(Method::POST, "/v1/stop", &()).await?;
     if !wait {
-        terms.show(&begun, |_| "draining\n".to_owned());
+        show(terms, &begun);
         return Ok(());
     }
     loop {
@@ -60,7 +99,7 @@ async fn drain(terms: &Terms, wait: bool) -> Result<(), Failure> {
     let stopped = Drain {
         state: "stopped".to_owned(),
     };
-    terms.show(&stopped, |_| "stopped\n".to_owned());
+    show(terms, &stopped);
     Ok(())
 }
 

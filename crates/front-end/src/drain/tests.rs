@@ -61,9 +61,9 @@ impl World {
         }
     }
 
-    /// Moves everybody; how long it took.
-    async fn drain(&self, window: u64) -> Duration {
-        in_waves(Duration::from_secs(window), || {
+    /// Moves so many, until it is enough; how long it took.
+    async fn waves(&self, window: u64, most: usize, enough: &CancellationToken) -> Duration {
+        in_waves(Duration::from_secs(window), most, enough, || {
             let fates = self.fates.lock();
             let staying = fates.iter().enumerate().filter(|(_, fate)| fate.told.is_none());
             staying
@@ -71,6 +71,12 @@ impl World {
                 .collect()
         })
         .await;
+        self.began.elapsed()
+    }
+
+    /// Moves everybody; how long it took.
+    async fn drain(&self, window: u64) -> Duration {
+        self.waves(window, usize::MAX, &CancellationToken::new()).await;
         let gone = self
             .fates
             .lock()
@@ -150,4 +156,33 @@ async fn who_signs_in_while_others_are_moved_is_moved_too() {
     // It came after the last wave, while nobody of that had gone.
     assert_eq!(world.told().last(), Some(&2));
     assert_eq!(took, Duration::from_secs(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_some_clients_those_go_who_have_been_quiet_longest_and_no_more() {
+    let world = World::new(900, AT_ONCE);
+    let took = world.waves(30, 600, &CancellationToken::new()).await;
+    assert_eq!(took.as_secs(), 29);
+    let fates = world.fates.lock();
+    let (stay, go) = fates.split_at(300);
+    assert!(stay.iter().all(|fate| fate.told.is_none()), "the busiest stay");
+    assert!(go.iter().all(|fate| fate.gone.is_some()));
+    let in_first = go.iter().filter(|fate| fate.told == Some(Duration::ZERO));
+    assert_eq!(in_first.count(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_it_is_enough_those_are_seen_off_who_were_told_and_nobody_else() {
+    let world = World::new(300, |_| Some(Duration::from_secs(3)));
+    let enough = CancellationToken::new();
+    let taken_back = async {
+        sleep(Duration::from_millis(1_500)).await;
+        enough.cancel();
+    };
+    let (took, ()) = tokio::join!(world.waves(30, usize::MAX, &enough), taken_back);
+    let fates = world.fates.lock();
+    let told = fates.iter().filter(|fate| fate.told.is_some()).count();
+    let gone = fates.iter().filter(|fate| fate.gone.is_some()).count();
+    assert_eq!((told, gone), (20, 20), "two waves");
+    assert_eq!(took, Duration::from_secs(4));
 }

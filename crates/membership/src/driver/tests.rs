@@ -274,6 +274,31 @@ async fn a_member_that_comes_gets_its_share_and_one_that_drains_leaves_nothing()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_member_that_takes_a_hand_over_back_gets_its_share_again() {
+    let site = Site::new();
+    let fe1 = site.start("fe1", 1, Probe::default(), PeerAnswer::Silent);
+    let fe2 = site.start("fe2", 1, Probe::default(), PeerAnswer::Silent);
+    pass(10).await;
+    let share = fe1.active();
+    assert!(share > 400, "only {share}");
+    fe1.membership.hand_over().await;
+    fe1.membership.handed_over().await;
+    assert_eq!(fe1.active(), 0);
+    // The other one loads what it got.
+    pass(2).await;
+    assert_eq!(fe2.active(), 1_024);
+    fe1.membership.take_back().await;
+    pass(5).await;
+    assert_eq!((fe1.active(), fe2.active()), (share, 1_024 - share));
+    // In the middle of it: what was on its way is neither lost nor owned twice.
+    fe1.membership.hand_over().await;
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    fe1.membership.take_back().await;
+    pass(5).await;
+    assert_eq!((fe1.active(), fe2.active()), (share, 1_024 - share));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_finishes_what_is_held_and_gives_the_lease_back() {
     let site = Site::new();
     let fe1 = site.start("fe1", 1, Probe::default(), PeerAnswer::Silent);

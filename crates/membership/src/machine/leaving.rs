@@ -10,15 +10,16 @@ use super::{Effect, Machine, Phase, Slots};
 ///
 /// ```text
 ///   Serving --drain--> HandingOver --nothing left that another could take,--> Finishing --roles are done,--> Leaving --> Gone
-///      \                ^            or the deadline                                    or the deadline
-///       hand over -> Emptying --drain
+///    ^ \                ^            or the deadline                                    or the deadline
+///    |  hand over -> Emptying --drain
+///    '---- take back ---'
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stage {
     /// It takes part.
     Serving,
     /// Its lease says that it leaves; what it owns goes to others, as far as there are others. It stays a member, and serves
-    /// what it has, until it is told to leave: clients are still connected here.
+    /// what it has, until it is told to leave, or to take part again: clients are still connected here.
     Emptying,
     /// Its lease says that it leaves; what it owns goes to others.
     HandingOver {
@@ -63,6 +64,16 @@ impl Machine {
         if self.stage == Stage::Serving {
             self.stage = Stage::Emptying;
             self.lease.draining = true;
+            self.renew_at = now;
+        }
+        self.advance(now);
+    }
+
+    /// Takes part again after [`Machine::hand_over`], and gets its share back from the others. Does nothing to one that leaves.
+    pub fn take_back(&mut self, now: Instant) {
+        if self.stage == Stage::Emptying {
+            self.stage = Stage::Serving;
+            self.lease.draining = false;
             self.renew_at = now;
         }
         self.advance(now);
@@ -121,9 +132,9 @@ impl Machine {
         }
     }
 
-    /// Whether everything this member holds would be placed here again, or nothing is left. Only what was renewed as
-    /// draining counts: before, others do not know.
-    fn has_handed_over(&self) -> bool {
+    /// Of a member that hands over: whether everything it holds would be placed here again, or nothing is left. Only what was
+    /// renewed as draining counts: before, others do not know.
+    pub fn has_handed_over(&self) -> bool {
         let Some(view) = &self.view else { return true };
         let own = view
             .members

@@ -331,9 +331,15 @@ impl Machine {
             }
         };
         self.slots[keys.index()].set(&self.ownership, partition, phase);
-        // What is loaded only now may belong elsewhere by now; what is given may be the last before leaving.
-        let elsewhere = matches!(phase, Phase::Active(_)) && !self.placed[keys.index()].is_here(partition);
-        self.dirty |= self.stage != Stage::Serving || elsewhere;
+        // What is loaded only now may belong elsewhere by now, and what is finished only now here again; what is given may be
+        // the last before leaving.
+        let here = self.placed[keys.index()].is_here(partition);
+        let misplaced = match phase {
+            Phase::Active(_) => !here,
+            Phase::Given(_) => here,
+            _ => false,
+        };
+        self.dirty |= self.stage != Stage::Serving || misplaced;
     }
 
     /// It is another's: nothing of it counts from here on.

@@ -346,6 +346,41 @@ fn a_member_that_hands_over_keeps_its_lease_until_it_is_told_to_leave() {
 }
 
 #[test]
+fn a_member_that_takes_its_word_back_works_again_on_what_it_was_about_to_give() {
+    let mut hand = Hand::working(&["fe1", "fe4"]);
+    let seen = |draining: bool| {
+        let Reply::View(mut seen) = view(1, &["fe1", "fe4"]) else {
+            unreachable!()
+        };
+        seen.members[0].draining = draining;
+        Ok(Reply::View(seen))
+    };
+    hand.machine.hand_over(hand.at(1));
+    hand.effects();
+    hand.machine.answered(seen(true), hand.at(1));
+    assert_eq!(hand.effects(), [Effect::Role(KEYS, RoleCall::Give(first()))]);
+    assert!(!hand.machine.has_handed_over());
+    hand.machine.take_back(hand.at(2));
+    assert_eq!(hand.machine.stage(), Stage::Serving);
+    let [Effect::Call(Call::Renew(told, _))] = &hand.effects()[..] else {
+        panic!("others must learn of it at once")
+    };
+    assert!(!told.draining);
+    hand.machine.answered(seen(false), hand.at(2));
+    assert_eq!(hand.effects(), []);
+    // The role finishes only now.
+    hand.machine.done([(KEYS, first(), Done::Given)], hand.at(2));
+    let took = RoleCall::Take(first(), 5);
+    assert_eq!(hand.effects(), [Effect::Role(KEYS, took)]);
+    hand.machine.done([(KEYS, first(), Done::Taken)], hand.at(2));
+    assert!(hand.works_at(2));
+    // Who leaves for good does not come back.
+    hand.machine.drain(hand.at(1_000), hand.at(4));
+    hand.machine.take_back(hand.at(5));
+    assert!(hand.machine.lease().draining);
+}
+
+#[test]
 fn a_member_alone_goes_on_with_what_nobody_else_could_take() {
     let mut hand = Hand::working(&["fe1"]);
     hand.machine.hand_over(hand.at(1));

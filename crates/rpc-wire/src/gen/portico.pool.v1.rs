@@ -20,6 +20,9 @@ pub struct DescribeResponse {
     /// Milliseconds since it last renewed its lease; absent: it never did.
     #[prost(uint64, optional, tag = "5")]
     pub renewed_ms_ago: ::core::option::Option<u64>,
+    /// Open connections of clients; absent: it runs no front end, or a release that does not tell.
+    #[prost(uint64, optional, tag = "6")]
+    pub clients: ::core::option::Option<u64>,
 }
 /// Generated client implementations.
 pub mod member_client {

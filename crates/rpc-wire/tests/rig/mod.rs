@@ -78,6 +78,7 @@ pub(crate) fn description() -> Description {
         roles: vec![Role::Registrar, Role::ImMcu],
         version: "0.1.0".into(),
         renewed_ago: Some(Duration::from_millis(250)),
+        clients: Some(20_000),
     }
 }
 

@@ -245,6 +245,20 @@ pub struct Drain {
     pub state: String,
 }
 
+/// A share of the clients of a front end that are to go to others.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Rebalance {
+    /// From 1 to 100.
+    pub percent: u8,
+}
+
+/// Clients that are being moved.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Moving {
+    /// How many.
+    pub clients: usize,
+}
+
 /// Why a request was refused.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Problem {

@@ -15,13 +15,14 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use rpc::{DirectoryClient, ErrorCode};
 use sip_types::AddressOfRecord;
 
 use crate::health::Health;
 use crate::ops::DrainRequest;
+use crate::serve::Drainer;
 
 pub(crate) use policies::convert as setting_value;
 pub(crate) use socket::{ControlSocket, bind};
@@ -41,6 +42,7 @@ pub(crate) struct Control {
     pub(crate) nodes: Arc<dyn Fn() -> Vec<api::Node> + Send + Sync>,
     pub(crate) health: Arc<Health>,
     pub(crate) drain: DrainRequest,
+    pub(crate) drainer: Drainer,
     /// Kinds of policy the roles registered.
     pub(crate) kinds: Arc<[api::PolicyKind]>,
     /// Whether a new account may use NTLM unless told otherwise.
@@ -52,7 +54,12 @@ pub(crate) fn router(control: Control) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/nodes", get(nodes::list))
-        .route("/v1/drain", get(nodes::drained).post(nodes::drain))
+        .route(
+            "/v1/drain",
+            get(nodes::drained).post(nodes::drain).delete(nodes::undrain),
+        )
+        .route("/v1/stop", post(nodes::stop))
+        .route("/v1/rebalance", post(nodes::rebalance))
         .route("/v1/users", get(users::list).post(users::create))
         .route(
             "/v1/users/{address}",

@@ -13,11 +13,12 @@ use std::time::Duration;
 use front_end::FrontEnd;
 use sip_transport::CloseReason;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use topology::Role;
 
 use super::Running;
+use super::others::Others;
 use crate::health::State;
-use crate::member::Member;
 
 /// Time for requests that were accepted to get their answers.
 const ANSWERS: Duration = Duration::from_secs(5);
@@ -43,7 +44,19 @@ impl Running {
     pub async fn stop(self) {
         tracing::info!("stopping");
         let deadline = Instant::now() + self.pace.limit;
-        self.health.set_state(State::Draining);
+        // An operator's drain has had its time already, as far as it went.
+        if !self.drain.unless_hurried(self.drainer.end()).await {
+            tracing::warn!("told to hurry: clients on their way elsewhere are not waited for");
+        }
+        let (state, lasted) = self.health.state_for(std::time::Instant::now());
+        let grace = match state {
+            State::Drained => Duration::ZERO,
+            State::Draining => self.pace.grace.saturating_sub(lasted),
+            State::Starting | State::Serving => self.pace.grace,
+        };
+        if state < State::Draining {
+            self.health.set_state(State::Draining);
+        }
         if let Some(health) = &self.rpc_health {
             health.set_all(false).await;
         }
@@ -51,8 +64,13 @@ impl Running {
             within(WORD, member.membership.hand_over()).await;
         }
         if let Some(front_end) = &self.front_end {
-            if let Some(member) = self.member.as_ref().filter(|member| has_other_front_ends(member)) {
-                self.move_clients(front_end, member, deadline - AFTERWARDS).await;
+            let others = self
+                .member
+                .as_ref()
+                .map(|member| Others(member.membership.clone()));
+            if let Some(others) = others.filter(|others| others.run(Role::FrontEnd)) {
+                self.move_clients(front_end, &others, grace, deadline - AFTERWARDS)
+                    .await;
             }
             for listener in &*self.listeners {
                 listener.shutdown();
@@ -76,18 +94,19 @@ impl Running {
 
     /// Waits for balancers to notice, and moves all clients to other front ends, as long as there are any and there is time
     /// for it.
-    async fn move_clients(&self, front_end: &FrontEnd, member: &Member, deadline: Instant) {
+    async fn move_clients(&self, front_end: &FrontEnd, others: &Others, grace: Duration, deadline: Instant) {
+        let never = CancellationToken::new();
         let move_all = async {
             let moved = async {
-                tokio::time::sleep(self.pace.grace).await;
+                tokio::time::sleep(grace).await;
                 front_end.turn_away();
                 tracing::info!(connections = front_end.connections(), "moving clients elsewhere");
-                front_end.move_clients(self.pace.window).await;
+                front_end.move_clients(self.pace.window, usize::MAX, &never).await;
             };
             tokio::select! {
                 () = moved => {}
                 // The whole pool stops, or the others died: nobody would take them.
-                () = no_other_front_end(member) => tracing::info!("there is no other front end any more"),
+                () = others.until(false, Role::FrontEnd) => tracing::info!("there is no other front end any more"),
             }
         };
         let in_time = async {
@@ -150,23 +169,6 @@ impl Running {
             if let Some(immcu) = &self.immcu {
                 immcu.abort();
             }
-        }
-    }
-}
-
-/// Whether there is somebody clients could go to.
-fn has_other_front_ends(member: &Member) -> bool {
-    let this = member.membership.status().member;
-    let mut others = member.membership.routes().members().into_iter();
-    others.any(|one| one.member != this && !one.draining && one.roles.contains(&Role::FrontEnd))
-}
-
-/// Waits until there is nobody clients could go to.
-async fn no_other_front_end(member: &Member) {
-    let mut changes = member.membership.routes().watch();
-    while has_other_front_ends(member) {
-        if changes.changed().await.is_err() {
-            return std::future::pending().await;
         }
     }
 }

@@ -5,6 +5,7 @@
 //! has just lost everything.
 
 use super::{Link, World};
+use crate::machine::Machine;
 
 /// What is wrong now, and until when.
 #[derive(Default)]
@@ -19,6 +20,8 @@ enum Undo {
     Resume(usize),
     Store(usize),
     Network(usize),
+    /// An operator's drain is taken back.
+    Drain(usize),
     /// The store is back, empty or as it was.
     Outage {
         empty: bool,
@@ -38,7 +41,7 @@ impl Faults {
         } else {
             Link::Refusing
         };
-        let kind = world.random.between(0, 12);
+        let kind = world.random.between(0, 13);
         if kind <= 2 {
             return self.come(world);
         }
@@ -73,6 +76,10 @@ impl Faults {
             11 => {
                 world.lossy = Some(world.random.between(3, 20));
                 self.undo.push((until_ms, Undo::Lossy));
+            }
+            12 if alive && !world.members[index].paused => {
+                world.with(index, Machine::hand_over);
+                self.undo.push((until_ms, Undo::Drain(index)));
             }
             _ => {}
         }
@@ -128,6 +135,14 @@ impl Faults {
                 Undo::Resume(index) => world.resume(index),
                 Undo::Store(index) => world.members[index].store = Link::Up,
                 Undo::Network(index) => world.members[index].network = Link::Up,
+                // If it is another life by now, that has nothing to take back.
+                Undo::Drain(index) if world.is_alive(index) => {
+                    world.resume(index);
+                    if world.is_alive(index) {
+                        world.with(index, Machine::take_back);
+                    }
+                }
+                Undo::Drain(_) => {}
                 Undo::Outage { empty } => {
                     if empty && world.store != Link::Up {
                         world.leases.lose_everything();

@@ -4,8 +4,9 @@
 //! holds a client type ([`RegistrarClient`], [`ImMcuClient`], [`FrontEndClient`]) and cannot tell whether the role runs
 //! in this process or elsewhere.
 //!
-//! This crate holds no behaviour: no socket, no clock, no state but the table of front ends. The shapes of the wire are
-//! in `proto/`; the types here are what roles work with.
+//! This crate holds no behaviour: no socket, no clock, no state but the table of front ends and, for whoever calls and is
+//! called, the requests under way ([`InFlight`]). The shapes of the wire are in `proto/`; the types here are what roles work
+//! with.
 //!
 //! To let a role ask another something new: add the method to the trait here with a comment that says what a retry does,
 //! implement it in the role, and add the message to the `.proto` file of the same name.
@@ -16,6 +17,7 @@ mod error;
 mod fence;
 mod front_end;
 mod immcu;
+mod in_flight;
 mod registrar;
 
 pub use directory::{
@@ -34,6 +36,7 @@ pub use immcu::{
     Content, FailureReason, HeldLeg, HeldLegs, ImMcu, ImMcuClient, InstantMessage, LegHolder, MessageKind,
     Open, Opened, Signal, Submit, Typing,
 };
+pub use in_flight::{InFlight, InFlightRequest};
 pub use registrar::{
     Authenticate, Binding, BindingChange, BindingEnd, Freshness, Identity, Location, Proof, Refusal,
     Register, RegisterError, Registered, Registrar, RegistrarChange, RegistrarClient, SessionKey, Unregister,

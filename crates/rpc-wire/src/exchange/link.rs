@@ -10,10 +10,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use topology::Partition;
 
+use super::carried::Carried;
 use super::counters::Counters;
 use super::router::{Inner, Waits};
 use super::sending::Sending;
-use super::{in_trace, poll_once_then_spawn, remaining};
+use super::{in_trace, remaining};
 use crate::client::AnyCarrier;
 use crate::codec::conversation as codec;
 use crate::codec::{Malformed, endpoint};
@@ -99,7 +100,7 @@ impl Link {
             let first = answers.message().await?;
             Ok::<_, tonic::Status>((first, answers))
         };
-        let (first, mut answers) = tokio::time::timeout(HELLO, opened)
+        let (first, answers) = tokio::time::timeout(HELLO, opened)
             .await
             .map_err(|_| Error::new(ErrorCode::Timeout, "the owner did not answer the hello"))?
             .map_err(|status| crate::codec::error::error(&status))?;
@@ -117,17 +118,18 @@ impl Link {
         *self.stream.lock() = Some(sending.clone());
         router.link_up();
         let serving = Serving { router, sending };
-        first.for_each(|item| serving.take(item));
-        loop {
-            match answers.message().await {
-                Ok(Some(batch)) => batch.items.into_iter().for_each(|item| serving.take(item)),
-                Ok(None) => return Ok(()),
-                Err(status) => {
-                    tracing::debug!(owner = %self.owner.member, %status, "the stream to an owner broke");
-                    return Ok(());
-                }
-            }
+        let mut carried = Carried::new(router.tasks.clone());
+        first.for_each(|item| serving.take(item, &mut carried));
+        let reading = carried.read(answers, |carried, batch: wire::ExchangeResponse| {
+            batch
+                .items
+                .into_iter()
+                .for_each(|item| serving.take(item, carried));
+        });
+        if let Err(status) = reading.await {
+            tracing::debug!(owner = %self.owner.member, %status, "the stream to an owner broke");
         }
+        Ok(())
     }
 }
 
@@ -146,7 +148,7 @@ struct Serving<'a> {
 }
 
 impl Serving<'_> {
-    fn take(&self, item: wire::OwnerItem) {
+    fn take(&self, item: wire::OwnerItem, carried: &mut Carried) {
         let Some(body) = item.body else {
             return self.router.counters.malformed();
         };
@@ -178,7 +180,7 @@ impl Serving<'_> {
         }
         let patience = remaining(item.deadline_ms);
         let trace = item.trace;
-        poll_once_then_spawn(&self.router.tasks, async move {
+        carried.begin(async move {
             let answer = if is_stale {
                 refusal(&body)
             } else {

@@ -19,8 +19,10 @@
 //! | `router` | the front end's end: lanes, links, resending |
 //! | `link` | one stream to one owner, and what comes down on it |
 //! | `owner` | the owner's end |
+//! | `carried` | requests that came on a stream and are under way |
 //! | `sending` | numbers, batches, who waits for which answer |
 
+mod carried;
 mod counters;
 mod link;
 mod owner;

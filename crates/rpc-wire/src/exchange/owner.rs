@@ -17,9 +17,10 @@ use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, Streaming};
 use topology::{MemberId, Partition};
 
+use super::carried::Carried;
 use super::counters::Counters;
 use super::sending::{NotSent, Sending};
-use super::{in_trace, poll_once_then_spawn, remaining, trace_now};
+use super::{in_trace, remaining, trace_now};
 use crate::codec::conversation as codec;
 use crate::codec::{Malformed, milliseconds};
 use crate::proto::immcu::v1 as wire;
@@ -146,11 +147,12 @@ impl wire::im_mcu_server::ImMcu for ExchangeOwner {
         let (front_ends, stop) = (self.front_ends.clone(), self.stop.clone());
         let suspects = self.suspects.clone();
         self.tasks.spawn(async move {
+            let mut carried = Carried::new(reader.tasks.clone());
             for item in first {
-                reader.take(item);
+                reader.take(item, &mut carried);
             }
             // What ends it in good order and what does not is the same to us: the front end comes back.
-            let ended = stop.run_until_cancelled(reader.run(items)).await;
+            let ended = stop.run_until_cancelled(reader.run(items, &mut carried)).await;
             front_ends.remove_if(&reader.member, &client);
             for waiter in reader.sending.end() {
                 let _nobody_waits = waiter.reply.send(Err(unreachable(&reader.member)));
@@ -210,20 +212,16 @@ struct Reader {
 }
 
 impl Reader {
-    async fn run(&self, mut items: Streaming<wire::ExchangeRequest>) {
-        loop {
-            match items.message().await {
-                Ok(Some(batch)) => batch.items.into_iter().for_each(|item| self.take(item)),
-                Ok(None) => return,
-                Err(status) => {
-                    tracing::debug!(member = %self.member, %status, "the stream of a front end broke");
-                    return;
-                }
-            }
+    async fn run(&self, items: Streaming<wire::ExchangeRequest>, carried: &mut Carried) {
+        let read = carried.read(items, |carried, batch: wire::ExchangeRequest| {
+            batch.items.into_iter().for_each(|item| self.take(item, carried));
+        });
+        if let Err(status) = read.await {
+            tracing::debug!(member = %self.member, %status, "the stream of a front end broke");
         }
     }
 
-    fn take(&self, item: wire::FrontEndItem) {
+    fn take(&self, item: wire::FrontEndItem, carried: &mut Carried) {
         let Some(body) = item.body else {
             return self.counters.malformed();
         };
@@ -245,8 +243,7 @@ impl Reader {
         let (sending, number) = (self.sending.clone(), item.sequence);
         let counters = self.counters.clone();
         let (name, trace) = (name_of(&body), item.trace);
-        // The first step is taken here, so that conversations are asked in the order of the stream.
-        poll_once_then_spawn(&self.tasks, async move {
+        carried.begin(async move {
             let asked = in_trace(name, trace.as_ref(), ask(&immcu, member, body, patience));
             let answer = match asked.await {
                 Ok(Ok(answer)) => answer,

@@ -5,11 +5,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use rpc::{Binding, ClientFamily, ConnectionId, EndpointId, Epoch};
+use rpc::{Binding, ClientFamily, ConnectionId, EndpointId, Epoch, InFlightRequest};
 use sip_auth::signature::{SecurityAssociation, SignatureFault};
 use sip_core::{ClientKey, DialogId, Received, ServerKey, TimedOut, Transactions, timer};
 use sip_transport::{CloseReason, Connection};
@@ -18,6 +19,7 @@ use sip_types::{
     AddressOfRecord, HeaderName, Message, Method, Request, RequestBuilder, Response, SipStr, StatusCode,
 };
 use smallvec::SmallVec;
+use telemetry::trace;
 use tokio::sync::oneshot;
 
 use crate::client::Client;
@@ -59,6 +61,8 @@ pub(crate) struct Flow {
     id: ConnectionId,
     /// Invariant: never locked while a leg's state is being waited for, never held across an await.
     inner: Mutex<Inner>,
+    /// Requests of the client that wait for another role, until the connection's task takes them over.
+    begun: Mutex<Vec<InFlightRequest>>,
 }
 
 struct Inner {
@@ -130,6 +134,7 @@ impl Flow {
                 shut: false,
                 gone: false,
             }),
+            begun: Mutex::default(),
         })
     }
 
@@ -172,6 +177,32 @@ impl Flow {
     /// there differs from the connection it has.
     pub(crate) fn contact(&self, service: &FrontEndService) -> String {
         own_contact(self.local(), self.is_tls(), service.config.advertise.as_ref())
+    }
+
+    // === requests that wait for another role ===
+
+    /// Begins what a request asks for: its first step is taken before this returns, because owners of conversations keep
+    /// messages in the order in which they were first asked. The rest is for the connection's task: the answer goes out on
+    /// the connection, so that one wake-up does for both. Only to be called from that task.
+    pub(crate) fn begin(&self, request: impl Future<Output = ()> + Send + 'static) {
+        let mut request = Box::pin(request);
+        if request
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+            .is_ready()
+        {
+            return;
+        }
+        let request: InFlightRequest = match trace::is_recorded() {
+            true => Box::pin(trace::carry(request)),
+            false => request,
+        };
+        self.begun.lock().push(request);
+    }
+
+    /// What was begun since the last time.
+    pub(crate) fn take_begun(&self) -> Vec<InFlightRequest> {
+        std::mem::take(&mut self.begun.lock())
     }
 
     // === receiving ===

@@ -12,7 +12,8 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 use rpc::{
     Binding, Deliver, EndpointAddress, EndpointId, Epoch, Error, FailureReason, Freshness, HeldLeg,
-    ImMcuClient, LegHolder, LegId, RegistrarClient, Ring, RingAnswer, Signal, Target, Unregister, Which,
+    ImMcuClient, InFlight, LegHolder, LegId, RegistrarClient, Ring, RingAnswer, Signal, Target, Unregister,
+    Which,
 };
 use sip_auth::digest::DigestCredentials;
 use sip_auth::nonce::{CheckedNonce, NonceKey, NonceScope, ReturnedOn};
@@ -24,6 +25,7 @@ use sip_types::{AddressOfRecord, Message, ParseError, Request, SipStr, Uri};
 use telemetry::trace;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use topology::Partition;
 
 use crate::config::FrontEndConfig;
@@ -376,7 +378,13 @@ pub(crate) fn sip_date() -> String {
 // === the transport's side ===
 
 /// What a front end knows about one connection.
-pub struct Session(Arc<Flow>);
+pub struct Session {
+    flow: Arc<Flow>,
+    /// Requests of the client that wait for another role.
+    in_flight: InFlight,
+    /// While there are any, a stop waits for them.
+    accepted: Option<TaskTrackerToken>,
+}
 
 impl Handler for FrontEnd {
     type Session = Session;
@@ -384,11 +392,15 @@ impl Handler for FrontEnd {
     fn accepted(&self, connection: &Arc<Connection>) -> Session {
         let flow = Flow::new(connection, &self.0);
         self.0.flows.insert(flow.id(), Arc::clone(&flow));
-        Session(flow)
+        Session {
+            flow,
+            in_flight: InFlight::new(),
+            accepted: None,
+        }
     }
 
     fn message(&self, _: &Arc<Connection>, session: &mut Session, message: Message, now: Instant) {
-        let (service, flow) = (&self.0, &session.0);
+        let (service, flow) = (&self.0, &session.flow);
         if let Message::Request(request) = &message
             && let Some(refused) = dispatch::too_many(service, flow)
         {
@@ -415,25 +427,47 @@ impl Handler for FrontEnd {
         }
     }
 
+    fn work(&self, _: &Arc<Connection>, session: &mut Session, cx: &mut Context<'_>) {
+        for request in session.flow.take_begun() {
+            session.in_flight.push(request);
+        }
+        session.in_flight.poll(cx);
+        if session.in_flight.is_empty() {
+            session.accepted = None;
+        } else if session.accepted.is_none() {
+            session.accepted = Some(self.0.tasks.token());
+        }
+    }
+
     fn rejected(&self, _: &Arc<Connection>, _: &mut Session, error: &ParseError) {
         tracing::debug!(%error, "message refused");
         self.0.counters.refused(Refused::Malformed);
     }
 
     fn timer(&self, _: &Arc<Connection>, session: &mut Session, now: Instant) {
-        for leg in session.0.handle_timeout(&self.0, now) {
-            tracing::debug!(connection = %session.0.id(), "no ACK came: the session ends");
+        for leg in session.flow.handle_timeout(&self.0, now) {
+            tracing::debug!(connection = %session.flow.id(), "no ACK came: the session ends");
             self.0.undo(&leg);
             self.0.leave(&leg);
         }
     }
 
     fn next_timer(&self, session: &Session) -> Option<Instant> {
-        session.0.next_timeout()
+        session.flow.next_timeout()
     }
 
     fn closed(&self, _: &Arc<Connection>, session: &mut Session, reason: CloseReason) {
-        let (service, flow) = (&self.0, &session.0);
+        // A message that was accepted is delivered, whether its sender is there or not.
+        for request in session
+            .in_flight
+            .take()
+            .into_iter()
+            .chain(session.flow.take_begun())
+        {
+            self.0.tasks.spawn(request);
+        }
+        session.accepted = None;
+        let (service, flow) = (&self.0, &session.flow);
         service.flows.remove(&flow.id());
         let remains = flow.end();
         tracing::debug!(connection = %flow.id(), ?reason, "connection closed");

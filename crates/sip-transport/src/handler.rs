@@ -3,6 +3,7 @@
 use crate::connection::{CloseReason, Connection};
 use sip_types::{Message, ParseError};
 use std::sync::Arc;
+use std::task::Context;
 use std::time::Instant;
 
 /// Takes what connections receive.
@@ -34,6 +35,12 @@ pub trait Handler: Send + Sync + 'static {
     /// be; this is for counting.
     fn rejected(&self, connection: &Arc<Connection>, session: &mut Self::Session, error: &ParseError) {
         let _ = (connection, session, error);
+    }
+
+    /// Called in each wake-up of the connection's task, after everything that came was handed over and before what was
+    /// queued is written: to go on with what the session has under way. The waker of `cx` wakes the task.
+    fn work(&self, connection: &Arc<Connection>, session: &mut Self::Session, cx: &mut Context<'_>) {
+        let _ = (connection, session, cx);
     }
 
     /// The time given by [`Handler::next_timer`] has come, or [`Connection::wake`] was called.

@@ -10,9 +10,13 @@ use crate::proxy::Expectation;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use sip_types::{Message, Method, ParseError, StatusCode};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// What a handler was told.
@@ -33,6 +37,8 @@ pub(crate) struct Recorder {
     pub(crate) timer_at: Mutex<Option<Instant>>,
     /// Bytes of body put into each answer.
     pub(crate) answer_size: Mutex<usize>,
+    /// What is under way: a `late` is sent when it is over.
+    pub(crate) under_way: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
 impl Recorder {
@@ -101,6 +107,17 @@ impl Handler for Recorder {
         let body = Bytes::from(vec![b'x'; *self.answer_size.lock()]);
         let answer = request.reply(StatusCode::OK).body("text/plain", body).build();
         let _ = connection.send(answer.head().clone(), answer.body().clone());
+    }
+
+    fn work(&self, connection: &Arc<Connection>, _: &mut (), cx: &mut task::Context<'_>) {
+        let mut under_way = self.under_way.lock();
+        if under_way
+            .as_mut()
+            .is_some_and(|waits| Pin::new(waits).poll(cx).is_ready())
+        {
+            *under_way = None;
+            let _ = connection.send(Bytes::from_static(b"late"), Bytes::new());
+        }
     }
 
     fn rejected(&self, _: &Arc<Connection>, _: &mut (), error: &ParseError) {

@@ -53,7 +53,7 @@ pub(crate) fn signal(incoming: &Incoming, to: AddressOfRecord, leg: Option<&Leg>
         typing,
     };
     let immcu = incoming.service.immcu.clone();
-    incoming.service.spawn_in_order(async move {
+    incoming.flow.begin(async move {
         if let Err(error) = immcu.signal(signal).await {
             tracing::debug!(%error, "typing indication not passed on");
         }
@@ -98,8 +98,8 @@ fn submit(
     imdn_id: Option<sip_types::SipStr>,
 ) {
     let mut message = instant_message(&incoming, to, kind, content, imdn_id);
-    let service = Arc::clone(&incoming.service);
-    service.spawn_in_order(async move {
+    let flow = Arc::clone(&incoming.flow);
+    flow.begin(async move {
         if leg.is_none() {
             match incoming
                 .service

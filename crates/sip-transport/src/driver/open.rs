@@ -135,6 +135,7 @@ impl<T> Open<T> {
                 self.miss(missed, input, env);
             }
             let end = self.receive(cx, now, wire, input, env);
+            env.handler.work(&self.connection, &mut self.session, cx);
             // Before a close, too: an answer may be waiting.
             let flushed = wire.poll_flush(cx, Some(&self.connection));
             if let Some(reason) = self.connection.closing() {

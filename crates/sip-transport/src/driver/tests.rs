@@ -64,6 +64,25 @@ async fn another_task_can_send_and_its_message_is_written_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_session_has_under_way_wakes_its_connection_and_is_written_with_the_rest() {
+    let mut rig = Rig::new();
+    let (over, waits) = tokio::sync::oneshot::channel();
+    *rig.handler.under_way.lock() = Some(waits);
+    rig.say(&request("OPTIONS", "first", "", "")).await;
+    assert_eq!(status(&rig.read().await), "200");
+    over.send(()).unwrap();
+    assert_eq!(rig.read().await, "late");
+    // Over before anything is read: one wake-up answers both.
+    let (over, waits) = tokio::sync::oneshot::channel();
+    *rig.handler.under_way.lock() = Some(waits);
+    over.send(()).unwrap();
+    let writes = rig.counters.get(Count::Writes);
+    rig.say(&request("OPTIONS", "second", "", "")).await;
+    assert!(rig.read().await.ends_with("late"));
+    assert!(rig.counters.get(Count::Writes) <= writes + 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hidden_request_is_never_run() {
     for length in ["Content-Length: 0\r\n", "Content-Length: +0\r\n", "l: 4, 4\r\n"] {
         let mut rig = Rig::new();

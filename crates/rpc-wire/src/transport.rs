@@ -5,7 +5,7 @@
 //! | The pool's own certificate authority, made from its key file | `authority` |
 //! | The name of a member in its certificate | `name` |
 //! | Who is let in, and certificates that renew themselves | `tls` |
-//! | Connecting | `connector` |
+//! | Connecting | `connector`, `one_task` |
 //! | Accepting, with its bounds | `listener` |
 //! | Who is to be asked whether he lives | `suspects` |
 
@@ -14,6 +14,7 @@ mod connector;
 mod io;
 mod listener;
 mod name;
+mod one_task;
 mod suspects;
 mod tls;
 

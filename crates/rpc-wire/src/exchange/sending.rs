@@ -2,11 +2,14 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use futures_util::Stream;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::ReusableBoxFuture;
 
 use super::counters::Counters;
 
@@ -15,6 +18,10 @@ const QUEUE: usize = 8_192;
 
 /// Items of one batch: enough that one write carries what one wake-up produced, few enough that the first does not wait.
 const BATCH: usize = 64;
+
+/// A stream on which nothing left for so long is idle. A turn of the others is not free: it is a look for events, and with
+/// several threads the wake-up of another one.
+const IDLE: Duration = Duration::from_micros(200);
 
 struct State<W> {
     /// Number of the last item.
@@ -51,7 +58,7 @@ impl<I, W> Sending<I, W> {
             queue,
             state: Mutex::new(state),
         };
-        (Arc::new(sending), Batches { receiver, counters })
+        (Arc::new(sending), Batches::new(receiver, counters))
     }
 
     /// Sends a request; `waiter` is kept until [`Sending::answered`] or [`Sending::end`]. It is given back if it was not sent.
@@ -115,25 +122,62 @@ impl<I, W> Sending<I, W> {
     }
 }
 
-/// What is to be sent, in batches: whatever has been queued when the stream is asked for more, 64 items at most.
+/// What is to be sent, in batches of 64 items at most.
+///
+/// On an idle stream a batch leaves at once. Where one left only just now there is more to come: whatever else can run in this
+/// process has its turn first, and what that queues leaves in the same write and is the same wake-up at the other end.
 pub(super) struct Batches<I> {
     receiver: mpsc::Receiver<I>,
     counters: Arc<Counters>,
+    batch: Vec<I>,
+    /// When the last batch left.
+    left: Option<Instant>,
+    /// The turn of the others.
+    turn: ReusableBoxFuture<'static, ()>,
+    is_their_turn: bool,
 }
 
-impl<I> Stream for Batches<I> {
+impl<I> Batches<I> {
+    fn new(receiver: mpsc::Receiver<I>, counters: Arc<Counters>) -> Self {
+        Batches {
+            receiver,
+            counters,
+            batch: Vec::new(),
+            left: None,
+            turn: ReusableBoxFuture::new(tokio::task::yield_now()),
+            is_their_turn: false,
+        }
+    }
+}
+
+impl<I: Unpin> Stream for Batches<I> {
     type Item = Vec<I>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Vec<I>>> {
-        let mut batch = Vec::new();
-        match self.receiver.poll_recv_many(context, &mut batch, BATCH) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(0) => Poll::Ready(None),
-            Poll::Ready(items) => {
-                self.counters.batch(items);
-                Poll::Ready(Some(batch))
+        let this = &mut *self;
+        if !this.is_their_turn {
+            let taken = ready!(this.receiver.poll_recv_many(context, &mut this.batch, BATCH));
+            if taken == 0 {
+                return Poll::Ready(None);
+            }
+            let is_idle = this.left.is_none_or(|left| left.elapsed() > IDLE);
+            this.is_their_turn = taken < BATCH && !is_idle;
+            if this.is_their_turn {
+                this.turn.set(tokio::task::yield_now());
             }
         }
+        if this.is_their_turn {
+            ready!(this.turn.poll(context));
+            this.is_their_turn = false;
+            while this.batch.len() < BATCH
+                && let Ok(item) = this.receiver.try_recv()
+            {
+                this.batch.push(item);
+            }
+        }
+        this.left = Some(Instant::now());
+        this.counters.batch(this.batch.len());
+        Poll::Ready(Some(std::mem::take(&mut this.batch)))
     }
 }
 
@@ -156,6 +200,29 @@ mod tests {
         sending.tell(|number| number).await.unwrap();
         assert_eq!(batches.next().await.unwrap(), (1..=64).collect::<Vec<_>>());
         assert_eq!(batches.next().await.unwrap(), (65..=71).collect::<Vec<_>>());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_busy_stream_waits_for_what_others_have_and_an_idle_one_does_not() {
+        let (sending, mut batches) = pair();
+        let other = {
+            let sending = sending.clone();
+            move || {
+                let sending = sending.clone();
+                tokio::spawn(async move { sending.tell(|number| number).await.unwrap() });
+            }
+        };
+        sending.try_tell(|number| number).unwrap();
+        other();
+        assert_eq!(batches.next().await.unwrap(), [1], "nothing left before");
+        assert_eq!(batches.next().await.unwrap(), [2]);
+        sending.try_tell(|number| number).unwrap();
+        other();
+        assert_eq!(batches.next().await.unwrap(), [3, 4]);
+        tokio::time::advance(2 * IDLE).await;
+        sending.try_tell(|number| number).unwrap();
+        other();
+        assert_eq!(batches.next().await.unwrap(), [5]);
     }
 
     #[tokio::test]

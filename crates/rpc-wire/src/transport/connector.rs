@@ -13,6 +13,7 @@ use tonic::transport::{Channel, Endpoint};
 use topology::MemberId;
 
 use super::io::Io;
+use super::one_task::OneTask;
 use super::suspects::{Suspects, Suspicion, Watched};
 use super::tls::{self, MemberTls};
 use super::{CONNECTION_WINDOW, MAX_HEADER_LIST, PING_INTERVAL, PING_TIMEOUT, STREAM_WINDOW};
@@ -87,7 +88,8 @@ impl Connector {
             .http2_max_header_list_size(MAX_HEADER_LIST)
             .http2_keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT)
-            .keep_alive_while_idle(true);
+            .keep_alive_while_idle(true)
+            .executor(OneTask::start());
         let (tls, address) = (self.tls.clone(), address.to_owned());
         let suspicion = member.zip(self.suspects.as_ref());
         let suspicion = suspicion.map(|(member, suspects)| Suspicion {

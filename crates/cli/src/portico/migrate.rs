@@ -10,7 +10,7 @@ pub(super) fn run(arguments: &MigrateArguments) -> ExitCode {
         Ok(config) => config,
         Err(code) => return code,
     };
-    let runtime = match runtime() {
+    let runtime = match runtime(None) {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };

@@ -176,10 +176,11 @@ fn fail(error: &dyn std::error::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// The runtime of the server: one thread per core.
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .thread_name("portico")
-        .build()
+/// The runtime of the server: so many threads, or one per core. `TOKIO_WORKER_THREADS` has the last word.
+fn runtime(threads: Option<usize>) -> std::io::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = threads.filter(|_| std::env::var_os("TOKIO_WORKER_THREADS").is_none()) {
+        builder.worker_threads(threads);
+    }
+    builder.enable_all().thread_name("portico").build()
 }

@@ -54,7 +54,7 @@ pub(super) struct Start {
 
 /// Serves and says so; the same for `run` and `demo`.
 pub(super) fn serve(mut start: Start) -> ExitCode {
-    let runtime = match runtime() {
+    let runtime = match runtime(threads(&start.options.roles)) {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
@@ -81,6 +81,13 @@ pub(super) fn serve(mut start: Start) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Threads of a member with these roles; none are all of them. One that only owns conversations has work for a few
+/// microseconds at a time and is added to by further members: with more threads most of its messages would wake a second one
+/// for nothing.
+fn threads(roles: &[Role]) -> Option<usize> {
+    (roles == [Role::ImMcu]).then_some(1)
 }
 
 /// What sends telemetry, if a collector is named.
@@ -167,6 +174,24 @@ fn raise_file_limit() {
         Ok(()) => tracing::debug!(limit = ?limit.maximum, "file descriptors"),
         Err(error) => {
             tracing::warn!(%error, limit = ?limit.current, "cannot raise the limit of file descriptors")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_member_that_has_no_clients_and_no_users_runs_on_one_thread() {
+        assert_eq!(threads(&[Role::ImMcu]), Some(1));
+        for roles in [
+            &[][..],
+            &[Role::FrontEnd],
+            &[Role::Registrar],
+            &[Role::ImMcu, Role::FrontEnd],
+        ] {
+            assert_eq!(threads(roles), None, "{roles:?}");
         }
     }
 }

@@ -9,6 +9,7 @@ use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_util::task::TaskTracker;
 use tonic::transport::{Channel, Endpoint};
 use topology::MemberId;
 
@@ -37,12 +38,18 @@ pub enum ConnectorError {
 pub struct Connector {
     tls: Option<MemberTls>,
     suspects: Option<Suspects>,
+    /// Own what drives its connections, which ends with them.
+    tasks: TaskTracker,
 }
 
 impl Connector {
     /// With TLS as a member, or plain: then only members on loopback can be reached.
     pub fn new(tls: Option<MemberTls>) -> Self {
-        Connector { tls, suspects: None }
+        Connector {
+            tls,
+            suspects: None,
+            tasks: TaskTracker::new(),
+        }
     }
 
     /// The same; a member to which a connection breaks, or cannot be made, is added to `suspects`. What is closed on this
@@ -89,7 +96,7 @@ impl Connector {
             .http2_keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT)
             .keep_alive_while_idle(true)
-            .executor(OneTask::start());
+            .executor(OneTask::start(self.tasks.clone()));
         let (tls, address) = (self.tls.clone(), address.to_owned());
         let suspicion = member.zip(self.suspects.as_ref());
         let suspicion = suspicion.map(|(member, suspects)| Suspicion {

@@ -7,6 +7,7 @@ use hyper::rt::Executor;
 use rpc::{InFlight, InFlightRequest};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio_util::task::TaskTracker;
 
 /// What may be begun at once; more runs in tasks of its own.
 const BEGUN: usize = 64;
@@ -18,13 +19,14 @@ const BEGUN: usize = 64;
 #[derive(Clone, Debug)]
 pub(super) struct OneTask {
     begun: mpsc::Sender<InFlightRequest>,
+    tasks: TaskTracker,
 }
 
 impl OneTask {
-    /// Starts the task, which ends with the last of the connections. Call it inside a runtime.
-    pub(super) fn start() -> Self {
+    /// Starts the task on `tasks`; it ends with the last of the connections. Call it inside a runtime.
+    pub(super) fn start(tasks: TaskTracker) -> Self {
         let (begun, mut waiting) = mpsc::channel::<InFlightRequest>(BEGUN);
-        tokio::spawn(async move {
+        tasks.spawn(async move {
             let mut in_flight = InFlight::new();
             poll_fn(|cx| {
                 in_flight.awake();
@@ -43,14 +45,14 @@ impl OneTask {
             })
             .await;
         });
-        OneTask { begun }
+        OneTask { begun, tasks }
     }
 }
 
 impl Executor<InFlightRequest> for OneTask {
     fn execute(&self, future: InFlightRequest) {
         if let Err(TrySendError::Full(future)) = self.begun.try_send(future) {
-            tokio::spawn(future);
+            self.tasks.spawn(future);
         }
         // Otherwise the runtime ends.
     }
@@ -64,7 +66,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_spawned_runs_and_can_spawn() {
-        let executor = OneTask::start();
+        let executor = OneTask::start(TaskTracker::new());
         let (done, is_done) = oneshot::channel();
         let inner = executor.clone();
         executor.execute(Box::pin(async move {

@@ -115,7 +115,7 @@ async fn a_server_alone_stops_without_grace_and_waves() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_operator_sees_one_member_and_drains_it() -> Result<()> {
+async fn an_operator_sees_one_member_whose_clients_can_go_nowhere_and_stops_it() -> Result<()> {
     let mut pool = Sandbox::standard().await?;
     let listed = pool.ctl(&["-o", "json", "node", "list"], "").await?;
     let listed: serde_json::Value = serde_json::from_str(&listed)?;
@@ -127,8 +127,10 @@ async fn an_operator_sees_one_member_and_drains_it() -> Result<()> {
         "{node}"
     );
     let mut amy = pool.page_user("amy").await?;
-    let drained = pool.ctl(&["node", "drain", "--wait"], "").await?;
-    ensure!(drained.contains("stopped"), "{drained}");
+    let refused = pool.ctl(&["node", "drain"], "").await.unwrap_err().to_string();
+    ensure!(refused.contains("nobody its clients could go to"), "{refused}");
+    let stopped = pool.ctl(&["node", "drain", "--stop", "--wait"], "").await?;
+    ensure!(stopped.contains("stopped"), "{stopped}");
     amy.flow.closed().await?;
     assert_eq!(pool.member("portico")?.ended().await?, 0);
     Ok(())

@@ -721,7 +721,6 @@ pub mod seed_client {
     /// The seed. Every member asks it, the seed itself too. What it keeps is in memory: after a restart it knows nothing, and
     /// members say again what they own.
     /// Errors: UNAVAILABLE if the member asked is not the seat that the caller means; CONFLICT as said below.
-    /// Retry: every call may be repeated.
     #[derive(Debug, Clone)]
     pub struct SeedClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -792,6 +791,7 @@ pub mod seed_client {
             self
         }
         /// Renews a lease, or takes it, and tells what the pool looks like. CONFLICT: a later life of the member holds it.
+        /// Retry: harmless; the lease ends later.
         pub async fn renew(
             &mut self,
             request: impl tonic::IntoRequest<super::RenewRequest>,
@@ -814,6 +814,7 @@ pub mod seed_client {
             self.inner.unary(req, path, codec).await
         }
         /// Takes partitions that nobody live owns. CONFLICT as above, of this and of the three that follow.
+        /// Retry: harmless; what is owned already is owned.
         pub async fn claim(
             &mut self,
             request: impl tonic::IntoRequest<super::ClaimRequest>,
@@ -836,6 +837,7 @@ pub mod seed_client {
             self.inner.unary(req, path, codec).await
         }
         /// Gives partitions to another live member.
+        /// Retry: harmless; what was given is given.
         pub async fn transfer(
             &mut self,
             request: impl tonic::IntoRequest<super::TransferRequest>,
@@ -858,6 +860,7 @@ pub mod seed_client {
             self.inner.unary(req, path, codec).await
         }
         /// Says again what a member owns, after the seed forgot it.
+        /// Retry: harmless.
         pub async fn reassert(
             &mut self,
             request: impl tonic::IntoRequest<super::ReassertRequest>,
@@ -880,6 +883,7 @@ pub mod seed_client {
             self.inner.unary(req, path, codec).await
         }
         /// Gives a lease back.
+        /// Retry: harmless.
         pub async fn leave(
             &mut self,
             request: impl tonic::IntoRequest<super::LeaveRequest>,
@@ -902,6 +906,7 @@ pub mod seed_client {
             self.inner.unary(req, path, codec).await
         }
         /// Ends the lease of a member that is certainly dead.
+        /// Retry: harmless.
         pub async fn evict(
             &mut self,
             request: impl tonic::IntoRequest<super::EvictRequest>,
@@ -924,6 +929,7 @@ pub mod seed_client {
             self.inner.unary(req, path, codec).await
         }
         /// Answers when something may have changed, or shortly before its deadline.
+        /// Retry: reads only.
         pub async fn changed(
             &mut self,
             request: impl tonic::IntoRequest<super::ChangedRequest>,
@@ -949,6 +955,7 @@ pub mod seed_client {
             self.inner.unary(req, path, codec).await
         }
         /// Fences a partition of the users and returns their bindings. CONFLICT: a larger epoch took it; of the two that follow too.
+        /// Retry: harmless.
         pub async fn take_copy(
             &mut self,
             request: impl tonic::IntoRequest<super::TakeCopyRequest>,
@@ -974,6 +981,7 @@ pub mod seed_client {
             self.inner.unary(req, path, codec).await
         }
         /// Stores bindings of users of a partition.
+        /// Retry: harmless; the same bindings are stored again.
         pub async fn write_copy(
             &mut self,
             request: impl tonic::IntoRequest<super::WriteCopyRequest>,
@@ -999,6 +1007,7 @@ pub mod seed_client {
             self.inner.unary(req, path, codec).await
         }
         /// Stores a whole partition anew, after the seed forgot it.
+        /// Retry: harmless; the same bindings are stored again.
         pub async fn replace_copy(
             &mut self,
             request: impl tonic::IntoRequest<super::ReplaceCopyRequest>,
@@ -1039,41 +1048,49 @@ pub mod seed_server {
     #[async_trait]
     pub trait Seed: std::marker::Send + std::marker::Sync + 'static {
         /// Renews a lease, or takes it, and tells what the pool looks like. CONFLICT: a later life of the member holds it.
+        /// Retry: harmless; the lease ends later.
         async fn renew(
             &self,
             request: tonic::Request<super::RenewRequest>,
         ) -> std::result::Result<tonic::Response<super::RenewResponse>, tonic::Status>;
         /// Takes partitions that nobody live owns. CONFLICT as above, of this and of the three that follow.
+        /// Retry: harmless; what is owned already is owned.
         async fn claim(
             &self,
             request: tonic::Request<super::ClaimRequest>,
         ) -> std::result::Result<tonic::Response<super::OwnedResponse>, tonic::Status>;
         /// Gives partitions to another live member.
+        /// Retry: harmless; what was given is given.
         async fn transfer(
             &self,
             request: tonic::Request<super::TransferRequest>,
         ) -> std::result::Result<tonic::Response<super::OwnedResponse>, tonic::Status>;
         /// Says again what a member owns, after the seed forgot it.
+        /// Retry: harmless.
         async fn reassert(
             &self,
             request: tonic::Request<super::ReassertRequest>,
         ) -> std::result::Result<tonic::Response<super::OwnedResponse>, tonic::Status>;
         /// Gives a lease back.
+        /// Retry: harmless.
         async fn leave(
             &self,
             request: tonic::Request<super::LeaveRequest>,
         ) -> std::result::Result<tonic::Response<super::LeaveResponse>, tonic::Status>;
         /// Ends the lease of a member that is certainly dead.
+        /// Retry: harmless.
         async fn evict(
             &self,
             request: tonic::Request<super::EvictRequest>,
         ) -> std::result::Result<tonic::Response<super::EvictResponse>, tonic::Status>;
         /// Answers when something may have changed, or shortly before its deadline.
+        /// Retry: reads only.
         async fn changed(
             &self,
             request: tonic::Request<super::ChangedRequest>,
         ) -> std::result::Result<tonic::Response<super::ChangedResponse>, tonic::Status>;
         /// Fences a partition of the users and returns their bindings. CONFLICT: a larger epoch took it; of the two that follow too.
+        /// Retry: harmless.
         async fn take_copy(
             &self,
             request: tonic::Request<super::TakeCopyRequest>,
@@ -1082,6 +1099,7 @@ pub mod seed_server {
             tonic::Status,
         >;
         /// Stores bindings of users of a partition.
+        /// Retry: harmless; the same bindings are stored again.
         async fn write_copy(
             &self,
             request: tonic::Request<super::WriteCopyRequest>,
@@ -1090,6 +1108,7 @@ pub mod seed_server {
             tonic::Status,
         >;
         /// Stores a whole partition anew, after the seed forgot it.
+        /// Retry: harmless; the same bindings are stored again.
         async fn replace_copy(
             &self,
             request: tonic::Request<super::ReplaceCopyRequest>,
@@ -1101,7 +1120,6 @@ pub mod seed_server {
     /// The seed. Every member asks it, the seed itself too. What it keeps is in memory: after a restart it knows nothing, and
     /// members say again what they own.
     /// Errors: UNAVAILABLE if the member asked is not the seat that the caller means; CONFLICT as said below.
-    /// Retry: every call may be repeated.
     #[derive(Debug)]
     pub struct SeedServer<T> {
         inner: Arc<T>,

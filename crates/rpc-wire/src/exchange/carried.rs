@@ -6,6 +6,7 @@ use std::task::Poll;
 use futures_util::StreamExt;
 use rpc::InFlight;
 use tokio::runtime::Handle;
+use tokio::task::unconstrained;
 use tokio_util::task::TaskTracker;
 use tonic::{Status, Streaming};
 
@@ -30,9 +31,10 @@ impl Carried {
         }
     }
 
-    /// Adds a request; first steps are taken in the order of the stream.
+    /// Adds a request; first steps are taken in the order of the stream. The runtime's budget of a task is not theirs: when it
+    /// is used up it puts off whoever asks, and wakes them in the reverse order.
     pub(super) fn begin(&mut self, request: impl Future<Output = ()> + Send + 'static) {
-        self.in_flight.push(Box::pin(request));
+        self.in_flight.push(Box::pin(unconstrained(request)));
     }
 
     /// Reads a stream to its end and hands each batch to `take`; requests that it begins are polled meanwhile.

@@ -2,11 +2,11 @@
 
 use store::LeaseStore;
 use store::suite::leases::lease;
-use store_redis::RedisLeases;
+use store_redis::{Redis, RedisLeases};
 use topology::{Partition, Partitioned};
 
 use crate::pool::{NOW, bind, endpoints, is_not_owner, member, redis, user};
-use crate::server::{Server, eventually, free_port};
+use crate::server::{PATIENCE, Server, eventually, free_port};
 
 /// Makes a cluster, and the address of one of its nodes.
 async fn cluster() -> (Vec<Server>, String) {
@@ -48,7 +48,8 @@ async fn cluster() -> (Vec<Server>, String) {
 #[tokio::test]
 async fn partitions_are_spread_over_the_nodes_and_fenced_on_each() {
     let (nodes, url) = cluster().await;
-    let redis = redis(&url);
+    // Three servers that have just started, on a machine that may be busy.
+    let redis = Redis::with_timeout(url.parse().unwrap(), PATIENCE / 4);
     let (one, other) = (member(&redis), member(&redis));
     let names: Vec<String> = (0..12).map(|number| format!("user{number}")).collect();
     let home = |name: &str| Partition::of_user(user(name).as_str());

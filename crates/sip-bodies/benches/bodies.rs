@@ -1,6 +1,7 @@
-//! What reading a body costs where the server looks into it: offers, wrapped messages, receipts, typing.
+//! What reading a body costs where the server looks into it: offers, wrapped messages, receipts, typing, presence; and
+//! what writing one costs that goes to every watcher.
 //!
-//! `cargo bench -p sip-bodies`. Each input is what a stock client sends.
+//! `cargo bench -p sip-bodies`. Each input has the shape of what a stock client sends.
 
 #![expect(clippy::panic, reason = "a benchmark with a wrong input must stop")]
 
@@ -10,7 +11,11 @@ use divan::{Bencher, black_box};
 use sip_bodies::cpim::{Cpim, Disposition};
 use sip_bodies::imdn::Imdn;
 use sip_bodies::is_composing::IsComposing;
+use sip_bodies::lync::categories::{Categories, Category, CategoryInstance};
+use sip_bodies::lync::publish::Publish;
+use sip_bodies::lync::state::{Activity, State, StateKind};
 use sip_bodies::ms_text_format::MsTextFormat;
+use sip_bodies::pidf::Presence;
 use sip_bodies::sdp::{ACCEPT_TYPES, ImSession, SessionDescription};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -40,10 +45,30 @@ const IS_COMPOSING: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=
     <isComposing xmlns=\"urn:ietf:params:xml:ns:im-iscomposing\">\n\n  <state>active</state>\n  \
     <contenttype>text/plain</contenttype>\n  <refresh>60</refresh>\n\n</isComposing>\n";
 
+/// A publication in the shape Linphone sends, 1 KB.
+const PIDF: &str = include_str!("../tests/documents/like_linphone.xml");
+
 /// The first text of a session, in the header field of a Lync-family INVITE.
 const MS_TEXT_FORMAT: &str = "text/plain; charset=UTF-8;msgr=WAAtAE0ATQBTAC0ASQBNAC0ARgBvAHIAbQBhAHQAOgAgAEYATgA9AE0\
     AUwAlADIAMABTAGgAZQBsAGwAJQAyADAARABsAGcAOwAgAEUARgA9ADsAIABDAE8APQAwADsAIABDAFMAPQAwADsAIABQAEYAPQAwAA0ACgANAA\
     oA;ms-body=THVuY2ggYXQgb25lLCBhcyB1c3VhbD8=";
+
+/// What a Lync-family client publishes of its device and its user when it signs in.
+const PUBLISH: &str = "<publish xmlns=\"http://schemas.microsoft.com/2006/09/sip/rich-presence\">\
+    <publications uri=\"sip:alice@example.test\">\
+    <publication categoryName=\"device\" instance=\"3572342876\" container=\"2\" version=\"0\" expireType=\"endpoint\">\
+    <device xmlns=\"http://schemas.microsoft.com/2006/09/sip/device\" endpointId=\"C707E38E-1E10-5413-94D9-ECAC260A0269\">\
+    <capabilities preferred=\"false\" uri=\"sip:alice@example.test\"><text capture=\"true\" render=\"true\" publish=\"false\"/>\
+    <gifInk capture=\"false\" render=\"true\" publish=\"false\"/><isfInk capture=\"false\" render=\"true\" publish=\"false\"/>\
+    </capabilities><timezone>00:00:00+01:00</timezone><machineName>desk</machineName></device></publication>\
+    <publication categoryName=\"state\" instance=\"993308598\" container=\"2\" version=\"0\" expireType=\"endpoint\">\
+    <state xmlns=\"http://schemas.microsoft.com/2006/09/sip/state\" manual=\"false\" \
+    xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:type=\"machineState\">\
+    <availability>3500</availability><endpointLocation/></state></publication>\
+    <publication categoryName=\"state\" instance=\"993308598\" container=\"3\" version=\"0\" expireType=\"endpoint\">\
+    <state xmlns=\"http://schemas.microsoft.com/2006/09/sip/state\" manual=\"false\" \
+    xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:type=\"machineState\">\
+    <availability>3500</availability><endpointLocation/></state></publication></publications></publish>";
 
 /// Stops a benchmark whose input is not what it should be.
 fn right<T, E: std::fmt::Display>(outcome: Result<T, E>) -> T {
@@ -134,4 +159,92 @@ fn ms_text_format_parse(bencher: Bencher<'_, '_>) {
         let text = right(MsTextFormat::parse(black_box(MS_TEXT_FORMAT)));
         text.unwrap_or_else(|| panic!("the value carries a text"))
     });
+}
+
+/// Once for each PUBLISH.
+#[divan::bench(sample_size = 100)]
+fn pidf_parse(bencher: Bencher<'_, '_>) {
+    bencher
+        .counter(BytesCount::of_str(PIDF))
+        .bench(|| right(Presence::parse(black_box(PIDF).as_bytes())));
+}
+
+/// As many small tuples and prefixes as the limits allow, nearly. A byte costs more than above: each name walks the
+/// declarations in scope, and what is kept is five times as long.
+#[divan::bench(sample_count = 20)]
+fn pidf_parse_worst(bencher: Bencher<'_, '_>) {
+    let prefixes: String = (0..62).map(|n| format!(" xmlns:n{n}='urn:n{n}'")).collect();
+    let tuples: String = (0..600)
+        .map(|n| format!("<tuple id='t{n}'><status/><n{0}:x n1:y='n2:z'/></tuple>", n % 62))
+        .collect();
+    let document = format!(
+        "<presence xmlns='urn:ietf:params:xml:ns:pidf' entity='sip:a@b'{prefixes}>{tuples}</presence>"
+    );
+    bencher
+        .counter(BytesCount::of_str(&document))
+        .bench(|| right(Presence::parse(black_box(&document).as_bytes())));
+}
+
+/// Once for each form in which a fan-out goes out.
+#[divan::bench(sample_size = 100)]
+fn pidf_print(bencher: Bencher<'_, '_>) {
+    let presence = right(Presence::parse(PIDF.as_bytes()));
+    bencher.bench(|| black_box(&presence).print());
+}
+
+/// Two publications with the same ids, put together.
+#[divan::bench(sample_size = 100)]
+fn pidf_unify_ids(bencher: Bencher<'_, '_>) {
+    let mut presence = right(Presence::parse(PIDF.as_bytes()));
+    presence.tuples.extend(presence.tuples.clone());
+    presence.persons.extend(presence.persons.clone());
+    bencher.bench(|| {
+        let mut unified = black_box(&presence).clone();
+        right(unified.unify_ids());
+        unified
+    });
+}
+
+#[divan::bench(sample_size = 100)]
+fn publish_parse(bencher: Bencher<'_, '_>) {
+    bencher
+        .counter(BytesCount::of_str(PUBLISH))
+        .bench(|| right(Publish::parse(black_box(PUBLISH).as_bytes())));
+}
+
+fn away() -> State {
+    let mut state = State::new(StateKind::AggregateState);
+    state.availability = Some(15_500);
+    state.activity = Some(Activity {
+        token: Some("away".to_owned()),
+        ..Activity::default()
+    });
+    state.last_active = Some("2026-11-21T08:00:00Z".to_owned());
+    state
+}
+
+#[divan::bench(sample_size = 100)]
+fn state_print(bencher: Bencher<'_, '_>) {
+    let state = away();
+    bencher.bench(|| black_box(&state).print());
+}
+
+#[divan::bench(sample_size = 100)]
+fn categories_print(bencher: Bencher<'_, '_>) {
+    let state = CategoryInstance {
+        name: "state".to_owned(),
+        instance: 1,
+        publish_time: Some("2026-11-21T08:12:01Z".to_owned()),
+        container: None,
+        version: None,
+        expire_type: None,
+        expires: None,
+        endpoint_id: None,
+        content: Some(away().print()),
+    };
+    let categories = Categories {
+        uri: "sip:bob@example.test".to_owned(),
+        categories: vec![Category::Instance(state), Category::Removed("note".to_owned())],
+    };
+    bencher.bench(|| black_box(&categories).print());
 }

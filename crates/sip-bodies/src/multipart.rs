@@ -1,6 +1,10 @@
-//! [`parts`]: the parts of a `multipart/...` body (RFC 2046 section 5.1).
+//! [`parts`]: the parts of a `multipart/...` body (RFC 2046 section 5.1); [`Related`] prints one.
+
+mod related;
 
 use bytes::Bytes;
+
+pub use related::{Related, RelatedError, RelatedPart, RelatedStyle};
 
 use crate::BodyError;
 use crate::fields::{Style, read_block, unfold};

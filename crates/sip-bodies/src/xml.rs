@@ -8,11 +8,20 @@
 use std::borrow::Cow;
 
 use quick_xml::XmlVersion;
+use quick_xml::escape::unescape;
+use quick_xml::events::attributes::Attribute;
 use quick_xml::events::{BytesRef, BytesStart, Event};
-use quick_xml::name::ResolveResult;
+use quick_xml::name::{NamespaceResolver, QName, ResolveResult};
 use quick_xml::reader::NsReader;
 
 use crate::BodyError;
+
+mod names;
+mod writer;
+
+pub(crate) use names::{is_name_character, is_name_start, is_ncname, is_qname, is_xml_character};
+pub use writer::escaped;
+pub(crate) use writer::{Mark, XmlWriter, push_attribute};
 
 /// Deepest nesting of elements. Answer: 400.
 pub const DEPTH: usize = 32;
@@ -45,6 +54,7 @@ pub enum XmlEvent<'r, 'a> {
 pub struct Element<'r, 'a> {
     namespace: Option<&'r str>,
     start: BytesStart<'a>,
+    resolver: &'r NamespaceResolver,
 }
 
 impl Element<'_, '_> {
@@ -66,20 +76,94 @@ impl Element<'_, '_> {
     /// The value of the attribute written `name` (prefix included), references replaced.
     ///
     /// # Errors
-    /// [`BodyError::Malformed`] if the value holds an unknown reference.
+    /// [`BodyError::Malformed`] if the value holds an unknown reference or a character that XML does not allow.
     pub fn attribute(&self, name: &str) -> Result<Option<String>, BodyError> {
         let Ok(found) = self.start.try_get_attribute(name) else {
             return Err(BodyError::Malformed("attribute"));
         };
         found
-            .map(|attribute| {
-                attribute
-                    .normalized_value(XmlVersion::Implicit1_0)
-                    .map(Cow::into_owned)
-            })
+            .map(|attribute| value_of(&attribute).map(Cow::into_owned))
             .transpose()
-            .map_err(|_| BodyError::Malformed("attribute value"))
     }
+
+    /// The value of the attribute `local` of `namespace`, whatever its prefix.
+    ///
+    /// # Errors
+    /// As [`Element::attribute`].
+    pub fn attribute_in(&self, namespace: &str, local: &str) -> Result<Option<String>, BodyError> {
+        for attribute in self.start.attributes() {
+            let attribute = attribute.map_err(|_| BodyError::Malformed("attribute"))?;
+            let (resolved, name) = self.resolver.resolve_attribute(attribute.key);
+            if name.into_inner() == local
+                && matches!(resolved, ResolveResult::Bound(bound) if bound.into_inner() == namespace)
+            {
+                return value_of(&attribute).map(|value| Some(value.into_owned()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The value of an attribute the schema requires, blanks around it cut off.
+    ///
+    /// # Errors
+    /// [`BodyError::Malformed`] with `rule` if it is missing or blank.
+    pub(crate) fn required(&self, name: &str, rule: &'static str) -> Result<String, BodyError> {
+        let value = self.attribute(name)?.unwrap_or_default();
+        match value.trim() {
+            "" => Err(BodyError::Malformed(rule)),
+            trimmed => Ok(trimmed.to_owned()),
+        }
+    }
+
+    /// The name with its prefix.
+    pub(crate) fn name(&self) -> &str {
+        self.start.name().into_inner()
+    }
+
+    /// Names as written and values of all attributes, namespace declarations included, references replaced.
+    pub(crate) fn attributes(&self) -> Result<Vec<(&str, Cow<'_, str>)>, BodyError> {
+        let attributes = self.start.attributes().map(|attribute| {
+            let attribute = attribute.map_err(|_| BodyError::Malformed("attribute"))?;
+            let value = value_of(&attribute)?;
+            Ok((attribute.key.into_inner(), value))
+        });
+        attributes.collect()
+    }
+
+    /// The namespace that a name of this kind would be in at this element. An attribute without a prefix is in none.
+    ///
+    /// # Errors
+    /// [`BodyError::Malformed`] if the prefix is not declared.
+    pub(crate) fn resolve(&self, name: &str, kind: NameKind) -> Result<Option<Cow<'_, str>>, BodyError> {
+        match self.resolver.resolve(QName(name), kind == NameKind::Element).0 {
+            ResolveResult::Bound(namespace) => namespace_name(namespace.into_inner()).map(Some),
+            ResolveResult::Unbound => Ok(None),
+            ResolveResult::Unknown(_) => Err(BodyError::Malformed("undeclared namespace prefix")),
+        }
+    }
+}
+
+/// The value of an attribute, references replaced. Unlike in text, the library lets them stand for anything.
+fn value_of<'v>(attribute: &Attribute<'v>) -> Result<Cow<'v, str>, BodyError> {
+    match attribute.normalized_value(XmlVersion::Implicit1_0) {
+        Ok(value) if value.chars().all(is_xml_character) => Ok(value),
+        _ => Err(BodyError::Malformed("attribute value")),
+    }
+}
+
+/// What a name names: only elements follow the default namespace.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum NameKind {
+    Element,
+    Attribute,
+}
+
+/// What the library gave and the bounds let through.
+enum Step<'a> {
+    Start(BytesStart<'a>),
+    End,
+    Text(Cow<'a, str>),
+    Eof,
 }
 
 /// A bounded reader of one document.
@@ -125,35 +209,39 @@ impl<'a> XmlReader<'a> {
         reason = "a lending reader can not be an Iterator"
     )]
     pub fn next(&mut self) -> Result<XmlEvent<'_, 'a>, BodyError> {
+        Ok(match self.step()? {
+            Step::Start(start) => XmlEvent::Start(self.element(start)?),
+            Step::End => XmlEvent::End,
+            Step::Text(text) => XmlEvent::Text(text),
+            Step::Eof => XmlEvent::Eof,
+        })
+    }
+
+    /// The root, if the reader is still at its beginning.
+    ///
+    /// # Errors
+    /// As [`XmlReader::next`].
+    pub fn root(&mut self) -> Result<Element<'_, 'a>, BodyError> {
+        match self.next()? {
+            XmlEvent::Start(root) => Ok(root),
+            _ => Err(BodyError::Malformed("XML")),
+        }
+    }
+
+    /// The next child of the innermost open element; `None` at its end. Text between children is passed over.
+    ///
+    /// The caller then reads the child to its end: with this function, [`XmlReader::text_of_element`]
+    /// or [`XmlReader::skip_element`].
+    ///
+    /// # Errors
+    /// As [`XmlReader::next`].
+    pub fn child(&mut self) -> Result<Option<Element<'_, 'a>>, BodyError> {
         loop {
-            let event = self.reader.read_event().map_err(|error| describe(&error))?;
-            let first = !std::mem::replace(&mut self.seen_anything, true);
-            match event {
-                Event::Start(start) | Event::Empty(start) => return self.start(start),
-                Event::End(_) => {
-                    self.depth = self.depth.saturating_sub(1);
-                    return Ok(XmlEvent::End);
-                }
-                Event::Text(text) => {
-                    let text = text.xml10_content();
-                    if let Some(text) = self.text(text)? {
-                        return Ok(XmlEvent::Text(text));
-                    }
-                }
-                Event::CData(data) if self.depth > 0 => return Ok(XmlEvent::Text(data.xml10_content())),
-                Event::GeneralRef(reference) if self.depth > 0 => {
-                    return Ok(XmlEvent::Text(Cow::Owned(resolve(&reference)?.to_string())));
-                }
-                Event::CData(_) | Event::GeneralRef(_) => {
-                    return Err(BodyError::Malformed("text outside the root"));
-                }
-                Event::Comment(_) => {}
-                Event::Decl(_) if first => {}
-                Event::Decl(_) => return Err(BodyError::Malformed("XML declaration inside the document")),
-                Event::PI(_) => return Err(BodyError::Forbidden("processing instruction")),
-                Event::DocType(_) => return Err(BodyError::Forbidden("document type declaration")),
-                Event::Eof if self.depth == 0 && self.elements > 0 => return Ok(XmlEvent::Eof),
-                Event::Eof => return Err(BodyError::Malformed("the document ends early")),
+            match self.step()? {
+                Step::Start(start) => return self.element(start).map(Some),
+                Step::End => return Ok(None),
+                Step::Text(_) => {}
+                Step::Eof => return Err(BodyError::Malformed("the document ends early")),
             }
         }
     }
@@ -194,7 +282,41 @@ impl<'a> XmlReader<'a> {
         Ok(())
     }
 
-    fn start(&mut self, start: BytesStart<'a>) -> Result<XmlEvent<'_, 'a>, BodyError> {
+    fn step(&mut self) -> Result<Step<'a>, BodyError> {
+        loop {
+            let event = self.reader.read_event().map_err(|error| describe(&error))?;
+            let first = !std::mem::replace(&mut self.seen_anything, true);
+            match event {
+                Event::Start(start) | Event::Empty(start) => return self.start(start),
+                Event::End(_) => {
+                    self.depth = self.depth.saturating_sub(1);
+                    return Ok(Step::End);
+                }
+                Event::Text(text) => {
+                    let text = text.xml10_content();
+                    if let Some(text) = self.text(text)? {
+                        return Ok(Step::Text(text));
+                    }
+                }
+                Event::CData(data) if self.depth > 0 => return Ok(Step::Text(data.xml10_content())),
+                Event::GeneralRef(reference) if self.depth > 0 => {
+                    return Ok(Step::Text(Cow::Owned(resolve(&reference)?.to_string())));
+                }
+                Event::CData(_) | Event::GeneralRef(_) => {
+                    return Err(BodyError::Malformed("text outside the root"));
+                }
+                Event::Comment(_) => {}
+                Event::Decl(_) if first => {}
+                Event::Decl(_) => return Err(BodyError::Malformed("XML declaration inside the document")),
+                Event::PI(_) => return Err(BodyError::Forbidden("processing instruction")),
+                Event::DocType(_) => return Err(BodyError::Forbidden("document type declaration")),
+                Event::Eof if self.depth == 0 && self.elements > 0 => return Ok(Step::Eof),
+                Event::Eof => return Err(BodyError::Malformed("the document ends early")),
+            }
+        }
+    }
+
+    fn start(&mut self, start: BytesStart<'a>) -> Result<Step<'a>, BodyError> {
         if self.depth == 0 && self.elements > 0 {
             return Err(BodyError::Malformed("more than one root"));
         }
@@ -207,12 +329,21 @@ impl<'a> XmlReader<'a> {
             return Err(BodyError::Limit("XML elements"));
         }
         check_attributes(&start)?;
-        let namespace = match self.reader.resolver().resolve_element(start.name()).0 {
+        Ok(Step::Start(start))
+    }
+
+    fn element(&self, start: BytesStart<'a>) -> Result<Element<'_, 'a>, BodyError> {
+        let resolver = self.reader.resolver();
+        let namespace = match resolver.resolve_element(start.name()).0 {
             ResolveResult::Bound(namespace) => Some(namespace.into_inner()),
             ResolveResult::Unbound => None,
             ResolveResult::Unknown(_) => return Err(BodyError::Malformed("undeclared namespace prefix")),
         };
-        Ok(XmlEvent::Start(Element { namespace, start }))
+        Ok(Element {
+            namespace,
+            start,
+            resolver,
+        })
     }
 
     fn text(&self, text: Cow<'a, str>) -> Result<Option<Cow<'a, str>>, BodyError> {
@@ -232,12 +363,19 @@ fn check_attributes(start: &BytesStart<'_>) -> Result<(), BodyError> {
         if count > ATTRIBUTES {
             return Err(BodyError::Limit("XML attributes"));
         }
-        // Whoever declares this namespace wants to use it.
-        if attribute.key.as_namespace_binding().is_some() && attribute.value.contains(XINCLUDE) {
+        // Whoever declares this namespace wants to use it, however it is spelled.
+        if attribute.key.as_namespace_binding().is_some()
+            && namespace_name(&attribute.value)?.contains(XINCLUDE)
+        {
             return Err(BodyError::Forbidden("XInclude"));
         }
     }
     Ok(())
+}
+
+/// The name of a namespace, written as it stands in a declaration.
+fn namespace_name(written: &str) -> Result<Cow<'_, str>, BodyError> {
+    unescape(written).map_err(|_| BodyError::Malformed("XML namespace"))
 }
 
 /// The character of `&name;` or `&#number;`. Any other name would need a DTD.
@@ -269,199 +407,5 @@ fn describe(error: &quick_xml::Error) -> BodyError {
     }
 }
 
-/// XML 1.0 section 2.2, `Char`.
-fn is_xml_character(character: char) -> bool {
-    matches!(character, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
-}
-
-/// `text` as it may stand in character data and in attribute values of either quote.
-///
-/// A character that XML can not express becomes U+FFFD.
-pub fn escaped(text: &str) -> Cow<'_, str> {
-    if text
-        .chars()
-        .all(|c| is_xml_character(c) && !matches!(c, '<' | '>' | '&' | '"' | '\'' | '\t' | '\n' | '\r'))
-    {
-        return Cow::Borrowed(text);
-    }
-    let mut safe = String::with_capacity(text.len() + 16);
-    for character in text.chars() {
-        match character {
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '&' => safe.push_str("&amp;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&apos;"),
-            // As references they survive the normalisation of line ends and attribute values.
-            '\t' => safe.push_str("&#9;"),
-            '\n' => safe.push_str("&#10;"),
-            '\r' => safe.push_str("&#13;"),
-            _ if is_xml_character(character) => safe.push(character),
-            _ => safe.push('\u{fffd}'),
-        }
-    }
-    Cow::Owned(safe)
-}
-
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// Reads the whole document: its text, or what is wrong with it.
-    fn read(document: &str) -> Result<String, BodyError> {
-        let mut reader = XmlReader::new(document.as_bytes())?;
-        let mut text = String::new();
-        loop {
-            match reader.next()? {
-                XmlEvent::Text(piece) => text.push_str(&piece),
-                XmlEvent::Eof => return Ok(text),
-                XmlEvent::Start(_) | XmlEvent::End => {}
-            }
-        }
-    }
-
-    #[test]
-    fn text_references_and_cdata_are_read() {
-        let document = "<?xml version=\"1.0\"?>\r\n<a> x &lt;&#x41;&#66; <![CDATA[<b>]]></a>\r\n<!-- end -->";
-        assert_eq!(read(document), Ok(" x <AB <b>".to_owned()));
-    }
-
-    #[test]
-    fn names_are_resolved_to_their_namespaces() {
-        let mut reader =
-            XmlReader::new(b"<p:a xmlns:p='urn:one' xmlns='urn:two'><b c=\"&quot;1&quot;\"/></p:a>").unwrap();
-        let XmlEvent::Start(a) = reader.next().unwrap() else {
-            panic!("no start")
-        };
-        assert!(a.is("urn:one", "a"));
-        let XmlEvent::Start(b) = reader.next().unwrap() else {
-            panic!("no start")
-        };
-        assert!(b.is("urn:two", "b"));
-        assert_eq!(b.attribute("c"), Ok(Some("\"1\"".to_owned())));
-        assert_eq!(b.attribute("d"), Ok(None));
-        reader.finish().unwrap();
-    }
-
-    #[test]
-    fn what_could_reach_out_or_expand_is_refused() {
-        let forbidden = [
-            "<!DOCTYPE a [<!ENTITY x 'y'>]><a>&x;</a>",
-            "<!DOCTYPE a SYSTEM \"http://example.test/a.dtd\"><a/>",
-            "<a>&x;</a>",
-            "<?xml-stylesheet href='x'?><a/>",
-            "<a><?php ?></a>",
-            "<a xmlns:xi='http://www.w3.org/2001/XInclude'><xi:include href='file:///etc/passwd'/></a>",
-        ];
-        for document in forbidden {
-            assert!(
-                matches!(read(document), Err(BodyError::Forbidden(_))),
-                "{document}: {:?}",
-                read(document)
-            );
-        }
-    }
-
-    #[test]
-    fn broken_documents_are_malformed() {
-        let broken = [
-            "",
-            "   ",
-            "<a>",
-            "<a></b>",
-            "<a/><b/>",
-            "x<a/>",
-            "<a/>x",
-            "<a b='1' b='2'/>",
-            "<a b=1/>",
-            "<a>&#0;</a>",
-            "<a>&#1;</a>",
-            "<a>&#xd800;</a>",
-            "<a>&amp</a>",
-            "<p:a/>",
-            "<a/><?xml version='1.0'?>",
-            "</a>",
-            "<a>]]>",
-        ];
-        for document in broken {
-            assert!(
-                matches!(read(document), Err(BodyError::Malformed(_))),
-                "{document}: {:?}",
-                read(document)
-            );
-        }
-        assert!(matches!(
-            XmlReader::new(b"<a>\xff</a>"),
-            Err(BodyError::Unsupported(_))
-        ));
-    }
-
-    #[test]
-    fn every_limit_holds_at_its_value_and_one_above() {
-        let deep = |levels: usize| "<a>".repeat(levels) + &"</a>".repeat(levels);
-        assert!(read(&deep(DEPTH)).is_ok());
-        assert!(matches!(read(&deep(DEPTH + 1)), Err(BodyError::Limit(_))));
-
-        let wide = |elements: usize| format!("<a>{}</a>", "<b/>".repeat(elements - 1));
-        assert!(read(&wide(ELEMENTS)).is_ok());
-        assert!(matches!(read(&wide(ELEMENTS + 1)), Err(BodyError::Limit(_))));
-
-        let attributes = |count: usize| {
-            let list: String = (0..count).map(|n| format!(" b{n}='1'")).collect();
-            format!("<a{list}/>")
-        };
-        assert!(read(&attributes(ATTRIBUTES)).is_ok());
-        assert!(matches!(
-            read(&attributes(ATTRIBUTES + 1)),
-            Err(BodyError::Limit(_))
-        ));
-
-        let long = |bytes: usize| format!("<a>{}</a>", "x".repeat(bytes - 7));
-        assert!(read(&long(DOCUMENT_BYTES)).is_ok());
-        assert!(matches!(
-            read(&long(DOCUMENT_BYTES + 1)),
-            Err(BodyError::Limit(_))
-        ));
-
-        let declarations = |count: usize| {
-            let half =
-                |from: usize, to: usize| (from..to).map(|n| format!(" xmlns:n{n}='u'")).collect::<String>();
-            format!(
-                "<a{}><b{}><c{}/></b></a>",
-                half(0, 60),
-                half(60, 120),
-                half(120, count)
-            )
-        };
-        assert!(read(&declarations(NAMESPACES)).is_ok());
-        assert!(matches!(
-            read(&declarations(NAMESPACES + 1)),
-            Err(BodyError::Limit(_))
-        ));
-    }
-
-    proptest! {
-        #[test]
-        fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            if let Ok(reader) = XmlReader::new(&bytes) {
-                let _ = reader.finish();
-            }
-        }
-
-        #[test]
-        fn random_markup_never_panics(document in "[<>/a-c=\"'&;! ?\\-\\[\\]#x0-9:]{0,80}") {
-            let _ = read(&document);
-        }
-
-        #[test]
-        fn escaped_text_is_read_back(text in "[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\u{fffe}\u{ffff}]{0,60}") {
-            let document = format!("<a b=\"{0}\">{0}</a>", escaped(&text));
-            let mut reader = XmlReader::new(document.as_bytes()).unwrap();
-            let XmlEvent::Start(element) = reader.next().unwrap() else { panic!("no start") };
-            prop_assert_eq!(element.attribute("b").unwrap().unwrap(), text.clone());
-            prop_assert_eq!(reader.text_of_element().unwrap(), text);
-        }
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! The contract between roles: one trait and one client type per role, and the table of error codes.
 //!
 //! What crosses a role boundary is a domain verb (*register this endpoint*, *submit this message*), never SIP. A caller
-//! holds a client type ([`RegistrarClient`], [`ImMcuClient`], [`FrontEndClient`]) and cannot tell whether the role runs
+//! holds a client type ([`RegistrarClient`], [`ImMcuClient`], [`PresenceClient`], [`FrontEndClient`]) and cannot tell whether the role runs
 //! in this process or elsewhere.
 //!
 //! This crate holds no behaviour: no socket, no clock, no state but the table of front ends and, for whoever calls and is
@@ -18,6 +18,7 @@ mod fence;
 mod front_end;
 mod immcu;
 mod in_flight;
+pub mod presence;
 mod registrar;
 
 pub use directory::{
@@ -37,6 +38,7 @@ pub use immcu::{
     Open, Opened, Signal, Submit, Typing,
 };
 pub use in_flight::{InFlight, InFlightRequest};
+pub use presence::{Presence, PresenceClient};
 pub use registrar::{
     Authenticate, Binding, BindingChange, BindingEnd, Freshness, Identity, Location, Proof, Refusal,
     Register, RegisterError, Registered, Registrar, RegistrarChange, RegistrarClient, SessionKey, Unregister,

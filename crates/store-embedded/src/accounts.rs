@@ -10,6 +10,7 @@ use store::{
 use topology::SiteId;
 
 use crate::Database;
+use crate::columns::address;
 use crate::error::{driver, insert};
 use crate::places::add_site;
 
@@ -22,13 +23,8 @@ const PAGE: &str = "SELECT a.aor, a.display_name, a.site, a.enabled, a.created_a
      LEFT JOIN credentials c ON c.aor = a.aor ORDER BY a.aor, c.kind";
 
 fn account_of(row: &SqliteRow) -> Result<Account, StoreError> {
-    let aor: &str = row.try_get("aor").map_err(driver)?;
-    let parsed = AddressOfRecord::parse(aor)
-        .ok()
-        .filter(|parsed| parsed.as_str() == aor);
     Ok(Account {
-        aor: parsed
-            .ok_or_else(|| StoreError::Inconsistent(format!("`{aor}` is not an address of record")))?,
+        aor: address(row, "aor")?,
         display_name: row.try_get("display_name").map_err(driver)?,
         site: SiteId::new(row.try_get("site").map_err(driver)?),
         enabled: row.try_get("enabled").map_err(driver)?,

@@ -1,8 +1,9 @@
 //! The durable stores of a Standard Edition in one local SQLite file: no server to run.
 //!
-//! [`Database`] implements [`store::AccountStore`], [`store::PolicyStore`], [`store::PlaceStore`] and
-//! [`store::AuditStore`], and is a [`store::ChangeFeed`] that never yields. It is **not** the location service (bindings are soft state and live in memory,
-//! [`store::memory::MemoryBindings`]) and not shared by processes: one process has the file open.
+//! [`Database`] implements [`store::AccountStore`], [`store::PolicyStore`], [`store::PresenceStore`],
+//! [`store::PlaceStore`] and [`store::AuditStore`], and is a [`store::ChangeFeed`] that never yields. It is **not** the
+//! location service (bindings are soft state and live in memory, [`store::memory::MemoryBindings`]) and not shared by
+//! processes: one process has the file open.
 //!
 //! What a caller may rely on: a write is on disk when its call returns (write-ahead log, `synchronous = FULL`: accounts
 //! are written seldom and must survive a power cut), writes of one call happen together or not at all, readers are not
@@ -17,10 +18,13 @@
 mod accounts;
 mod audit;
 mod changes;
+mod columns;
+mod contacts;
 mod database;
 mod error;
 mod places;
 mod policies;
+mod presence;
 mod transfer;
 
 pub use database::Database;

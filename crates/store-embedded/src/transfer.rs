@@ -14,6 +14,9 @@ fn row_of(table: Table, row: &SqliteRow) -> Result<Row, sqlx::Error> {
         Ok(match kind {
             CellKind::Text => Cell::Text(row.try_get(*name)?),
             CellKind::Number => Cell::Number(row.try_get(*name)?),
+            CellKind::OptionalNumber => row
+                .try_get::<Option<i64>, _>(*name)?
+                .map_or(Cell::Absent, Cell::Number),
             CellKind::Flag => Cell::Flag(row.try_get(*name)?),
             CellKind::Bytes => Cell::Bytes(row.try_get(*name)?),
         })
@@ -31,6 +34,7 @@ impl Export for Database {
             query = match cell {
                 Cell::Text(text) => query.bind(text),
                 Cell::Number(number) => query.bind(number),
+                Cell::Absent => query.bind(None::<i64>),
                 Cell::Flag(flag) => query.bind(flag),
                 Cell::Bytes(bytes) => query.bind(bytes),
             };

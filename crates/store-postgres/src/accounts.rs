@@ -11,6 +11,7 @@ use store::{
 use topology::SiteId;
 
 use crate::Database;
+use crate::columns::address;
 use crate::connection::call;
 use crate::error::{driver, insert};
 use crate::feed::notify;
@@ -25,13 +26,8 @@ const PAGE: &str = "SELECT a.aor, a.display_name, a.site, a.enabled, a.created_a
      LEFT JOIN credentials c ON c.aor = a.aor ORDER BY a.aor, c.kind";
 
 fn account_of(row: &PgRow) -> Result<Account, StoreError> {
-    let aor: &str = row.try_get("aor").map_err(driver)?;
-    let parsed = AddressOfRecord::parse(aor)
-        .ok()
-        .filter(|parsed| parsed.as_str() == aor);
     Ok(Account {
-        aor: parsed
-            .ok_or_else(|| StoreError::Inconsistent(format!("`{aor}` is not an address of record")))?,
+        aor: address(row, "aor")?,
         display_name: row.try_get("display_name").map_err(driver)?,
         site: SiteId::new(row.try_get::<&str, _>("site").map_err(driver)?),
         enabled: row.try_get("enabled").map_err(driver)?,

@@ -1,9 +1,10 @@
 //! The durable stores of a pool in one Postgres database, shared by all of its members.
 //!
-//! [`Database`] implements [`store::AccountStore`], [`store::PolicyStore`], [`store::PlaceStore`] and
-//! [`store::AuditStore`], as `store-embedded` does for one process, and [`store::ChangeFeed`]: every write tells the other
-//! members in the transaction that makes it, so that what they have cached goes when it is old. It is **not** the location
-//! service: bindings are soft state.
+//! [`Database`] implements [`store::AccountStore`], [`store::PolicyStore`], [`store::PresenceStore`],
+//! [`store::PlaceStore`] and [`store::AuditStore`], as `store-embedded` does for one process, and [`store::ChangeFeed`]:
+//! every write of accounts and policies tells the other members in the transaction that makes it, so that what they have
+//! cached goes when it is old. Presence is kept by its owner alone. It is **not** the location service: bindings are soft
+//! state.
 //!
 //! What a caller may rely on: a write is on the server's disk when its call returns (`synchronous_commit = on`), writes of
 //! one call happen together or not at all, and every call ends: with an answer, or with [`store::StoreError::Driver`] once
@@ -29,12 +30,15 @@
 
 mod accounts;
 mod audit;
+mod columns;
 mod connection;
+mod contacts;
 mod database;
 mod error;
 mod feed;
 mod places;
 mod policies;
+mod presence;
 mod schema;
 mod transfer;
 mod url;

@@ -31,7 +31,7 @@ const MIGRATION_STATEMENT: Duration = Duration::from_secs(15 * 60);
 /// Held by whoever migrates. The number is arbitrary and never changes.
 pub(crate) const LOCK: i64 = 0x706f_7274_6963_6f01;
 
-static MIGRATIONS: Migrator = sqlx::migrate!();
+pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// What this program would make of a database.
 #[derive(PartialEq, Eq, Debug)]

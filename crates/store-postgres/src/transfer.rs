@@ -33,7 +33,7 @@ fn listed(table: Table, each: impl Fn(usize, &str, CellKind) -> String) -> Strin
 const fn array_type(kind: CellKind) -> &'static str {
     match kind {
         CellKind::Text => "text[]",
-        CellKind::Number => "bigint[]",
+        CellKind::Number | CellKind::OptionalNumber => "bigint[]",
         CellKind::Flag => "boolean[]",
         CellKind::Bytes => "bytea[]",
     }
@@ -44,6 +44,9 @@ fn row_of(table: Table, row: &PgRow) -> Result<Row, sqlx::Error> {
         Ok(match kind {
             CellKind::Text => Cell::Text(row.try_get(*name)?),
             CellKind::Number => Cell::Number(row.try_get(*name)?),
+            CellKind::OptionalNumber => row
+                .try_get::<Option<i64>, _>(*name)?
+                .map_or(Cell::Absent, Cell::Number),
             CellKind::Flag => Cell::Flag(row.try_get(*name)?),
             CellKind::Bytes => Cell::Bytes(row.try_get(*name)?),
         })
@@ -62,6 +65,7 @@ fn bind_column<'q>(
     match kind {
         CellKind::Text => query.bind(cells.filter_map(text_of).collect::<Vec<_>>()),
         CellKind::Number => query.bind(cells.filter_map(number_of).collect::<Vec<_>>()),
+        CellKind::OptionalNumber => query.bind(cells.filter_map(optional_number_of).collect::<Vec<_>>()),
         CellKind::Flag => query.bind(cells.filter_map(flag_of).collect::<Vec<_>>()),
         CellKind::Bytes => query.bind(cells.filter_map(bytes_of).collect::<Vec<_>>()),
     }
@@ -77,6 +81,14 @@ fn text_of(cell: &Cell) -> Option<String> {
 fn number_of(cell: &Cell) -> Option<i64> {
     match cell {
         Cell::Number(number) => Some(*number),
+        _ => None,
+    }
+}
+
+fn optional_number_of(cell: &Cell) -> Option<Option<i64>> {
+    match cell {
+        Cell::Number(number) => Some(Some(*number)),
+        Cell::Absent => Some(None),
         _ => None,
     }
 }
@@ -172,6 +184,7 @@ impl Export for Import {
             query = match cell {
                 Cell::Text(text) => query.bind(text),
                 Cell::Number(number) => query.bind(number),
+                Cell::Absent => query.bind(None::<i64>),
                 Cell::Flag(flag) => query.bind(flag),
                 Cell::Bytes(bytes) => query.bind(bytes),
             };

@@ -120,7 +120,7 @@ pub trait AccountStore: Send + Sync + 'static {
         patch: AccountPatch,
     ) -> Result<Option<StoredAccount>, StoreError>;
 
-    /// Removes an account, its credentials and grants. False if there was none.
+    /// Removes an account, its credentials, its grants and what a [`crate::PresenceStore`] keeps of it. False if there was none.
     async fn delete_account(&self, aor: &AddressOfRecord) -> Result<bool, StoreError>;
 
     /// One account with its credentials: all that a sign-in needs, in one read.

@@ -97,7 +97,7 @@ pub struct PoolView {
     /// Live members, in order of their names.
     pub members: Vec<Lease>,
     /// The tables, in the order of [`Partitioned::ALL`]; `None`: it is of the version the caller said it knows.
-    pub owners: [Option<OwnerTable>; 2],
+    pub owners: [Option<OwnerTable>; Partitioned::COUNT],
 }
 
 impl PoolView {
@@ -113,8 +113,11 @@ impl PoolView {
     }
 }
 
-/// A version of both tables, in the order of [`Partitioned::ALL`].
-pub type TableVersions = [u64; 2];
+/// A version of each table, in the order of [`Partitioned::ALL`].
+pub type TableVersions = [u64; Partitioned::COUNT];
+
+/// No version of any table is known: the answer has all of them.
+pub const UNKNOWN_TABLES: TableVersions = [0; Partitioned::COUNT];
 
 /// Keeps leases and the tables of owners. Every call may be repeated: it names the life it speaks for. Who has no live lease
 /// changes no table: such a call returns nothing, and the caller renews first.

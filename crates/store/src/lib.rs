@@ -1,4 +1,5 @@
-//! What the product keeps, as traits: accounts with sealed credentials, policies and grants, bindings, the audit log.
+//! What the product keeps, as traits: accounts with sealed credentials, policies and grants, presence, bindings, the audit
+//! log.
 //!
 //! Here are the contracts, one implementation of them in memory ([`memory`]) and, behind the feature `suite`, the tests
 //! every backend must pass (`suite`). Here is **no** rule: what a REGISTER may change, which policy is the nearest and
@@ -9,6 +10,7 @@
 //! |---|---|---|
 //! | [`AccountStore`] | accounts, sealed credentials | SQL: must survive everything |
 //! | [`PolicyStore`] | policies and grants | SQL |
+//! | [`PresenceStore`] | static publications, access rules, contact lists | SQL: must survive everything |
 //! | [`PlaceStore`] | sites and SIP domains | SQL |
 //! | [`AuditStore`] | who changed what, refused sign-ins of interest | SQL |
 //! | [`ChangeFeed`] | nothing: tells what others changed | SQL, where it is shared by processes |
@@ -37,6 +39,7 @@ pub mod memory;
 mod partitioned;
 mod places;
 mod policies;
+mod presence;
 #[cfg(any(test, feature = "suite"))]
 pub mod suite;
 pub mod transfer;
@@ -50,7 +53,13 @@ pub use bindings::{
 };
 pub use changes::{ChangeFeed, StoreChange, StoreChanges};
 pub use error::StoreError;
-pub use leases::{Incarnation, LEASE_TTL_MS, Lease, LeaseStore, Owner, OwnerTable, PoolView, TableVersions};
+pub use leases::{
+    Incarnation, LEASE_TTL_MS, Lease, LeaseStore, Owner, OwnerTable, PoolView, TableVersions, UNKNOWN_TABLES,
+};
 pub use partitioned::{Flushed, PartitionedBindings};
 pub use places::PlaceStore;
 pub use policies::{GrantOutcome, PolicyScope, PolicyStore, SettingValue, StoredPolicy};
+pub use presence::{
+    ContactsWrite, PresenceStore, PublicationWrite, StoredContact, StoredContacts, StoredContainer,
+    StoredGroup, StoredPresence, StoredPublication, StoredRules,
+};

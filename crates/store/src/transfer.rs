@@ -22,6 +22,18 @@ pub enum Table {
     Policies,
     /// Who was granted which.
     Grants,
+    /// Static publications.
+    Publications,
+    /// Access rules.
+    Rules,
+    /// Watchers that users have seen.
+    Acknowledged,
+    /// Contact lists, by their numbers.
+    ContactLists,
+    /// Groups of contacts.
+    ContactGroups,
+    /// Contacts.
+    Contacts,
     /// The audit log.
     Audit,
 }
@@ -33,6 +45,8 @@ pub enum CellKind {
     Text,
     /// A signed number of 64 bits.
     Number,
+    /// Such a number, or NULL.
+    OptionalNumber,
     /// Yes or no.
     Flag,
     /// Bytes.
@@ -44,8 +58,10 @@ pub enum CellKind {
 pub enum Cell {
     /// Of a [`CellKind::Text`] column.
     Text(String),
-    /// Of a [`CellKind::Number`] column.
+    /// Of a [`CellKind::Number`] or [`CellKind::OptionalNumber`] column.
     Number(i64),
+    /// NULL of a [`CellKind::OptionalNumber`] column, which is never in a key.
+    Absent,
     /// Of a [`CellKind::Flag`] column.
     Flag(bool),
     /// Of a [`CellKind::Bytes`] column.
@@ -60,13 +76,19 @@ pub type Column = (&'static str, CellKind);
 
 impl Table {
     /// Every table, those first to which others refer.
-    pub const ALL: [Table; 7] = [
+    pub const ALL: [Table; 13] = [
         Table::Domains,
         Table::Sites,
         Table::Accounts,
         Table::Credentials,
         Table::Policies,
         Table::Grants,
+        Table::Publications,
+        Table::Rules,
+        Table::Acknowledged,
+        Table::ContactLists,
+        Table::ContactGroups,
+        Table::Contacts,
         Table::Audit,
     ];
 
@@ -79,13 +101,19 @@ impl Table {
             Table::Credentials => "credentials",
             Table::Policies => "policies",
             Table::Grants => "grants",
+            Table::Publications => "presence_publications",
+            Table::Rules => "presence_rules",
+            Table::Acknowledged => "presence_acknowledged",
+            Table::ContactLists => "contact_lists",
+            Table::ContactGroups => "contact_groups",
+            Table::Contacts => "contacts",
             Table::Audit => "audit",
         }
     }
 
     /// Its columns; the first [`Table::key`] of them are the key.
     pub const fn columns(self) -> &'static [Column] {
-        use CellKind::{Bytes, Flag, Number, Text};
+        use CellKind::{Bytes, Flag, Number, OptionalNumber, Text};
         match self {
             Table::Domains | Table::Sites => &[("name", Text)],
             Table::Accounts => &[
@@ -104,6 +132,34 @@ impl Table {
                 ("settings", Text),
             ],
             Table::Grants => &[("aor", Text), ("kind", Text), ("tag", Text)],
+            Table::Publications => &[
+                ("aor", Text),
+                ("category", Text),
+                ("instance", Number),
+                ("container", Number),
+                ("version", Number),
+                ("published_at", Number),
+                ("expires_at", OptionalNumber),
+                ("data", Bytes),
+            ],
+            Table::Rules => &[("aor", Text), ("revision", Number), ("containers", Text)],
+            Table::Acknowledged => &[("aor", Text), ("watcher", Text)],
+            Table::ContactLists => &[("aor", Text), ("delta", Number), ("last_group", Number)],
+            Table::ContactGroups => &[
+                ("aor", Text),
+                ("id", Number),
+                ("name", Text),
+                ("external_uri", Text),
+            ],
+            Table::Contacts => &[
+                ("aor", Text),
+                ("uri", Text),
+                ("added", Number),
+                ("name", Text),
+                ("group_ids", Text),
+                ("subscribed", Flag),
+                ("external_uri", Text),
+            ],
             Table::Audit => &[
                 ("id", Number),
                 ("at", Number),
@@ -120,8 +176,11 @@ impl Table {
     pub const fn key(self) -> usize {
         match self {
             Table::Domains | Table::Sites | Table::Accounts | Table::Audit => 1,
+            Table::Rules | Table::ContactLists => 1,
             Table::Credentials | Table::Grants => 2,
+            Table::Acknowledged | Table::ContactGroups | Table::Contacts => 2,
             Table::Policies => 3,
+            Table::Publications => 4,
         }
     }
 

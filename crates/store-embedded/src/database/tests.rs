@@ -10,10 +10,12 @@ mod in_memory {
     }
 
     store::directory_suite!(super::fresh);
+    store::presence_suite!(super::fresh);
 }
 
 mod on_disk {
     store::directory_suite!(super::super::OnDisk::new);
+    store::presence_suite!(super::super::OnDisk::new);
 }
 
 /// A database in a file, and the folder it is in.
@@ -62,6 +64,40 @@ async fn what_was_written_is_there_after_reopening() {
     let again = Database::open(&folder.path().join("portico.db")).await.unwrap();
     again.ping().await.unwrap();
     assert_eq!(again.account(&alice().account.aor).await.unwrap(), Some(alice()));
+}
+
+#[tokio::test]
+async fn a_file_of_the_version_before_keeps_its_accounts_and_gets_presence() {
+    use store::{ContactsWrite, PresenceStore};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("portico.db");
+    let old = options().filename(&path).create_if_missing(true);
+    let old = pool(1).connect_with(old).await.unwrap();
+    let first = MIGRATIONS.iter().filter(|migration| migration.version == 1);
+    let before = sqlx::migrate::Migrator {
+        migrations: first.cloned().collect::<Vec<_>>().into(),
+        ..sqlx::migrate::Migrator::DEFAULT
+    };
+    before.run(&old).await.unwrap();
+    for statement in [
+        "INSERT INTO sip_domains VALUES ('example.test')",
+        "INSERT INTO sites VALUES ('main')",
+        "INSERT INTO accounts VALUES ('alice@example.test', 'example.test', 'Alice', 'main', 1, 1)",
+    ] {
+        sqlx::query(statement).execute(&old).await.unwrap();
+    }
+    old.close().await;
+
+    let database = Database::open(&path).await.unwrap();
+    let key = &alice().account.aor;
+    assert_eq!(database.account(key).await.unwrap(), Some(alice()));
+    assert_eq!(database.presence(key).await.unwrap(), Default::default());
+    let write = ContactsWrite {
+        delta: 1,
+        ..ContactsWrite::default()
+    };
+    database.write_contacts(key, &write).await.unwrap();
+    assert!(database.contacts(key).await.unwrap().is_some());
 }
 
 #[cfg(unix)]
@@ -200,7 +236,7 @@ async fn a_schema_from_the_future_is_named() {
 
 #[tokio::test]
 async fn stored_nonsense_is_reported_as_inconsistent() {
-    use store::PolicyStore;
+    use store::{PolicyStore, PresenceStore};
     let OnDisk {
         database,
         folder: _folder,
@@ -211,15 +247,27 @@ async fn stored_nonsense_is_reported_as_inconsistent() {
         "INSERT INTO sites VALUES ('main')",
         "INSERT INTO accounts VALUES ('alice@example.test', 'example.test', '', 'main', 1, 0)",
         "INSERT INTO credentials VALUES ('alice@example.test', 'retina', x'00')",
+        "INSERT INTO presence_publications VALUES ('alice@example.test', 'note', -1, 0, 1, 0, NULL, x'')",
+        "INSERT INTO contact_lists VALUES ('alice@example.test', 1, 0)",
+        "INSERT INTO contacts VALUES ('alice@example.test', 'Bob@Example.Test', 1, '', '[]', 1, '')",
     ] {
         sqlx::query(statement).execute(database.writer()).await.unwrap();
     }
+    let key = &alice().account.aor;
+    assert!(matches!(
+        database.presence(key).await,
+        Err(StoreError::Inconsistent(_))
+    ));
+    assert!(matches!(
+        database.contacts(key).await,
+        Err(StoreError::Inconsistent(_))
+    ));
     assert!(matches!(
         database.policies().await,
         Err(StoreError::Inconsistent(_))
     ));
     assert!(matches!(
-        database.account(&alice().account.aor).await,
+        database.account(key).await,
         Err(StoreError::Inconsistent(_))
     ));
 }

@@ -1,7 +1,7 @@
 use sip_types::AddressOfRecord;
 use store::{
-    Account, AccountPatch, AccountStore, AuditCategory, AuditEntry, AuditStore, PlaceStore, PolicyScope,
-    PolicyStore, SettingValue, StoredAccount, StoredPolicy,
+    Account, AccountPatch, AccountStore, AuditCategory, AuditEntry, AuditStore, ContactsWrite, PlaceStore,
+    PolicyScope, PolicyStore, PresenceStore, SettingValue, StoredAccount, StoredGroup, StoredPolicy,
 };
 use test_support::stores::{PostgresDatabase, PostgresServer};
 use topology::SiteId;
@@ -11,6 +11,7 @@ use crate::migrate;
 
 mod suite {
     store::directory_suite!(super::super::Fresh::new);
+    store::presence_suite!(super::super::Fresh::new);
 }
 
 /// A migrated database of this test, and the server it is on.
@@ -150,6 +151,45 @@ async fn a_schema_from_the_future_is_refused_only_if_it_has_contracted() {
     }
 }
 
+/// A database as the release before made it, with one account.
+async fn of_the_release_before() -> PostgresDatabase {
+    let postgres = empty().await;
+    let first = crate::schema::MIGRATIONS
+        .iter()
+        .filter(|migration| migration.version == 10_001);
+    let before = sqlx::migrate::Migrator {
+        migrations: first.cloned().collect::<Vec<_>>().into(),
+        ..sqlx::migrate::Migrator::DEFAULT
+    };
+    let pool = PgPool::connect(&postgres.url()).await.unwrap();
+    before.run(&pool).await.unwrap();
+    pool.close().await;
+    let rows = "INSERT INTO sip_domains VALUES ('example.test'); \
+         INSERT INTO sites VALUES ('main'); \
+         INSERT INTO accounts VALUES ('alice@example.test', 'example.test', 'alice', 'main', true, 0)";
+    postgres.sql(rows).await.unwrap();
+    postgres
+}
+
+#[tokio::test]
+async fn a_database_of_the_release_before_keeps_its_accounts_and_still_serves_it() {
+    let postgres = of_the_release_before().await;
+    let refused = Database::connect(&postgres.url(), hasty()).await.unwrap_err();
+    assert!(refused.to_string().contains("portico migrate"), "{refused}");
+    migrate(&postgres.url(), Duration::ZERO).await.unwrap();
+    let database = Database::connect(&postgres.url(), hasty()).await.unwrap();
+    let alice = aor("alice");
+    assert_eq!(database.account(&alice).await.unwrap(), Some(account("alice")));
+    let write = ContactsWrite {
+        delta: 1,
+        ..ContactsWrite::default()
+    };
+    database.write_contacts(&alice, &write).await.unwrap();
+    // What a program of that release does, which knows nothing of contact lists.
+    postgres.sql("DELETE FROM accounts").await.unwrap();
+    assert_eq!(database.contacts(&alice).await.unwrap(), None);
+}
+
 #[tokio::test]
 async fn several_who_migrate_take_turns() {
     let postgres = empty().await;
@@ -167,7 +207,7 @@ async fn several_who_migrate_take_turns() {
             .sql("SELECT count(*) FROM _sqlx_migrations")
             .await
             .unwrap(),
-        "1"
+        "2"
     );
 }
 
@@ -304,8 +344,18 @@ async fn stored_nonsense_is_reported_as_inconsistent() {
          INSERT INTO sip_domains VALUES ('example.test'); \
          INSERT INTO sites VALUES ('main'); \
          INSERT INTO accounts VALUES ('alice@example.test', 'example.test', '', 'main', true, 0); \
-         INSERT INTO credentials VALUES ('alice@example.test', 'retina', '')";
+         INSERT INTO credentials VALUES ('alice@example.test', 'retina', ''); \
+         INSERT INTO presence_rules VALUES ('alice@example.test', 1, 'none'); \
+         INSERT INTO contact_lists VALUES ('alice@example.test', 1, -1)";
     fresh.postgres.sql(nonsense).await.unwrap();
+    assert!(matches!(
+        fresh.presence(&aor("alice")).await,
+        Err(StoreError::Inconsistent(_))
+    ));
+    assert!(matches!(
+        fresh.contacts(&aor("alice")).await,
+        Err(StoreError::Inconsistent(_))
+    ));
     assert!(matches!(fresh.policies().await, Err(StoreError::Inconsistent(_))));
     assert!(matches!(
         fresh.account(&aor("alice")).await,
@@ -345,4 +395,22 @@ async fn a_text_the_server_can_not_store_costs_nobody_else_anything() {
         matches!(refused, Err(StoreError::InvalidRequest(_))),
         "{refused:?}"
     );
+
+    fresh.create_account(account("alice")).await.unwrap();
+    let group = StoredGroup {
+        id: 1,
+        name: "a\0b".into(),
+        external_uri: String::new(),
+    };
+    let write = ContactsWrite {
+        delta: 1,
+        put_groups: vec![group],
+        ..ContactsWrite::default()
+    };
+    let refused = fresh.write_contacts(&aor("alice"), &write).await;
+    assert!(
+        matches!(refused, Err(StoreError::InvalidRequest(_))),
+        "{refused:?}"
+    );
+    assert_eq!(fresh.contacts(&aor("alice")).await.unwrap(), None);
 }

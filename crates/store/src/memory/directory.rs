@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use sip_types::AddressOfRecord;
 use topology::SiteId;
 
+use super::presence::Kept;
 use crate::{
     AccountPatch, AccountStore, AuditCategory, AuditEntry, AuditStore, ChangeFeed, GrantOutcome, PlaceStore,
     PolicyScope, PolicyStore, SettingValue, StoreChanges, StoreError, StoredAccount, StoredPolicy,
@@ -24,6 +25,7 @@ struct Tables {
     policies: BTreeMap<(String, PolicyScope), Values>,
     /// By account and kind.
     grants: BTreeMap<(AddressOfRecord, String), String>,
+    presence: BTreeMap<AddressOfRecord, Kept>,
     audit: Vec<AuditEntry>,
 }
 
@@ -37,6 +39,27 @@ impl MemoryDirectory {
     /// Empty.
     pub fn new() -> Self {
         MemoryDirectory::default()
+    }
+
+    /// Reads what is kept of a user's presence.
+    pub(super) fn kept<T>(&self, user: &AddressOfRecord, read: impl FnOnce(&Kept) -> T) -> T {
+        match self.tables.lock().presence.get(user) {
+            Some(kept) => read(kept),
+            None => read(&Kept::default()),
+        }
+    }
+
+    /// Changes what is kept of a user's presence.
+    pub(super) fn change_kept<T>(
+        &self,
+        user: &AddressOfRecord,
+        change: impl FnOnce(&mut Kept) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut tables = self.tables.lock();
+        if !tables.accounts.contains_key(user) {
+            return Err(StoreError::InvalidRequest(format!("there is no account {user}")));
+        }
+        change(tables.presence.entry(user.clone()).or_default())
     }
 }
 
@@ -106,6 +129,7 @@ impl AccountStore for MemoryDirectory {
     async fn delete_account(&self, aor: &AddressOfRecord) -> Result<bool, StoreError> {
         let mut tables = self.tables.lock();
         tables.grants.retain(|(owner, _), _| owner != aor);
+        tables.presence.remove(aor);
         Ok(tables.accounts.remove(aor).is_some())
     }
 
@@ -275,4 +299,5 @@ mod tests {
     }
 
     crate::directory_suite!(super::fresh);
+    crate::presence_suite!(super::fresh);
 }

@@ -28,7 +28,7 @@ struct State {
     history: u64,
     /// Only live ones matter; those that ran out are dropped with the next renewal of anybody.
     leases: BTreeMap<MemberId, Held>,
-    tables: [OwnerTable; 2],
+    tables: [OwnerTable; Partitioned::COUNT],
 }
 
 impl State {
@@ -36,7 +36,7 @@ impl State {
         State {
             history,
             leases: BTreeMap::new(),
-            tables: [OwnerTable::empty(), OwnerTable::empty()],
+            tables: Partitioned::ALL.map(|_| OwnerTable::empty()),
         }
     }
 
@@ -287,6 +287,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
+    use crate::UNKNOWN_TABLES;
     use crate::suite::leases::{LeaseBench, lease};
 
     struct Bench {
@@ -326,14 +327,14 @@ mod tests {
     async fn a_change_wakes_who_waits_and_a_plain_renewal_does_not() {
         let bench = fresh().await;
         let store = &bench.store;
-        store.renew(&lease("fe1", 1), [0, 0]).await.unwrap();
+        store.renew(&lease("fe1", 1), UNKNOWN_TABLES).await.unwrap();
 
         let mut changed = std::pin::pin!(store.changed());
         let mut woken = async || tokio::select! { biased; () = &mut changed => true, () = std::future::ready(()) => false };
         assert!(!woken().await);
-        store.renew(&lease("fe1", 1), [0, 0]).await.unwrap();
+        store.renew(&lease("fe1", 1), UNKNOWN_TABLES).await.unwrap();
         assert!(!woken().await, "nothing changed");
-        store.renew(&lease("fe2", 1), [0, 0]).await.unwrap();
+        store.renew(&lease("fe2", 1), UNKNOWN_TABLES).await.unwrap();
         assert!(woken().await, "fe2 came");
     }
 }

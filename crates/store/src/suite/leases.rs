@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use topology::{MemberId, Partition, Partitioned, Role};
 
 use super::Outcome;
-use crate::{Incarnation, Lease, LeaseStore, Owner, OwnerTable, PoolView, StoreError};
+use crate::{Incarnation, Lease, LeaseStore, Owner, OwnerTable, PoolView, StoreError, UNKNOWN_TABLES};
 
 /// A lease store on the bench: what the suite must be able to do to it from outside.
 #[async_trait]
@@ -55,7 +55,7 @@ fn numbers(owned: &[(Partition, u64)]) -> Vec<u16> {
 
 /// What the pool looks like to a member, with both tables.
 async fn view(store: &dyn LeaseStore, lease: &Lease) -> Result<PoolView, StoreError> {
-    store.renew(lease, [0, 0]).await
+    store.renew(lease, UNKNOWN_TABLES).await
 }
 
 fn table(view: &PoolView, keys: Partitioned) -> Result<&OwnerTable, StoreError> {
@@ -356,10 +356,10 @@ pub async fn known_versions_save_the_tables(bench: &impl LeaseBench) -> Outcome 
     view(store, &fe1).await?;
     store.claim(KEYS, holder(&fe1), &partitions([1])).await?;
     let seen = view(store, &fe1).await?;
-    let versions = [
-        table(&seen, Partitioned::Users)?.version,
-        table(&seen, Partitioned::Conversations)?.version,
-    ];
+    let mut versions = UNKNOWN_TABLES;
+    for keys in Partitioned::ALL {
+        versions[keys.index()] = table(&seen, keys)?.version;
+    }
     assert!(versions[0] > 0);
     let again = store.renew(&fe1, versions).await?;
     assert_eq!(again.owners[0], None);

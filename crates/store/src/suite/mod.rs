@@ -1,6 +1,7 @@
 //! What every backend must do, as tests that a backend's own test module calls by one macro.
 //!
 //! [`directory_suite!`](crate::directory_suite) is for a backend of accounts, policies, places and audit;
+//! [`presence_suite!`](crate::presence_suite) for one that keeps presence besides;
 //! [`binding_suite!`](crate::binding_suite) for one of bindings, [`copy_suite!`](crate::copy_suite) for a shared copy of
 //! them, [`lease_suite!`](crate::lease_suite) for one of leases. They take the path of an `async fn()` that makes an
 //! empty store and returns something that dereferences to it, such as a `Box`. Each behaviour becomes a `#[tokio::test]` of its own, named for the behaviour.
@@ -19,6 +20,8 @@ pub mod copies;
 pub mod leases;
 #[expect(missing_docs, reason = "the name of a behaviour is its documentation")]
 pub mod policies;
+#[expect(missing_docs, reason = "the name of a behaviour is its documentation")]
+pub mod presence;
 
 use sip_types::AddressOfRecord;
 
@@ -98,6 +101,29 @@ macro_rules! directory_suite {
             $crate::suite_tests!($fresh, audit:
                 entries_come_back_newest_first,
                 pruning_takes_old_entries_of_one_category,
+            );
+        }
+    };
+}
+
+/// The behaviours of [`PresenceStore`](crate::PresenceStore) for the store that `$fresh` makes, which keeps accounts too.
+#[macro_export]
+macro_rules! presence_suite {
+    ($fresh:path) => {
+        mod presence_suite {
+            $crate::suite_tests!($fresh, presence:
+                of_a_user_who_changed_nothing_nothing_is_kept,
+                publications_are_read_back_as_they_were_written_in_order,
+                publications_change_only_at_the_expected_version_and_all_or_none,
+                a_repeated_write_of_publications_is_a_conflict,
+                rules_are_replaced_as_a_whole_at_the_expected_revision,
+                acknowledged_watchers_are_kept_once_in_order,
+                a_contact_list_is_read_back_in_order,
+                a_contact_list_changes_only_at_the_expected_number,
+                a_change_of_a_contact_list_touches_only_what_it_names,
+                of_writers_at_the_same_time_one_wins,
+                presence_needs_an_account,
+                what_is_kept_goes_with_the_account,
             );
         }
     };

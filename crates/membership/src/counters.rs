@@ -18,10 +18,10 @@ pub struct Counters {
     history_losses: AtomicU64,
     evictions: AtomicU64,
     fenced_nanos: AtomicU64,
-    claimed: [AtomicU64; 2],
-    transferred: [AtomicU64; 2],
-    lost: [AtomicU64; 2],
-    take_failures: [AtomicU64; 2],
+    claimed: [AtomicU64; Partitioned::COUNT],
+    transferred: [AtomicU64; Partitioned::COUNT],
+    lost: [AtomicU64; Partitioned::COUNT],
+    take_failures: [AtomicU64; Partitioned::COUNT],
 }
 
 fn add(counter: &AtomicU64, count: u64) {

@@ -55,7 +55,7 @@ pub(crate) struct Driver {
     own: (MemberId, Incarnation),
     store: Arc<dyn LeaseStore>,
     peers: Arc<dyn Peers>,
-    roles: [Vec<Arc<dyn PartitionedRole>>; 2],
+    roles: [Vec<Arc<dyn PartitionedRole>>; Partitioned::COUNT],
     tasks: TaskTracker,
     stop: CancellationToken,
     shared: Arc<Shared>,
@@ -84,7 +84,7 @@ impl Driver {
         let (report, reports) = mpsc::channel(REPORTS);
         let counters = Arc::new(Counters::default());
         let machine = Machine::new(config, counters.clone(), now());
-        let mut by_keys = [Vec::new(), Vec::new()];
+        let mut by_keys = Partitioned::ALL.map(|_| Vec::new());
         for role in roles {
             by_keys[role.keys().index()].push(role);
         }

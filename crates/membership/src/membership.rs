@@ -34,7 +34,7 @@ pub struct MemberStatus {
     /// What it says of itself.
     pub lease: Lease,
     /// How many partitions it owns, in the order of [`Partitioned::ALL`].
-    pub owns: [usize; 2],
+    pub owns: [usize; Partitioned::COUNT],
 }
 
 /// The pool as this member knows it.
@@ -53,7 +53,7 @@ pub struct PoolStatus {
     /// Live members in order of their names; while the store is away, those that last were.
     pub members: Vec<MemberStatus>,
     /// What this member holds: active, being loaded, on its way to another; in the order of [`Partitioned::ALL`].
-    pub held: [[usize; 3]; 2],
+    pub held: [[usize; 3]; Partitioned::COUNT],
 }
 
 impl PoolStatus {

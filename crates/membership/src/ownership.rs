@@ -79,7 +79,7 @@ struct Inner {
     /// Start of the last successful renewal; [`NEVER`] before the first.
     renewed: AtomicU64,
     /// By the index of keys and partition.
-    cells: [Box<[AtomicU64]>; 2],
+    cells: [Box<[AtomicU64]>; Partitioned::COUNT],
 }
 
 const NEVER: u64 = u64::MAX;
@@ -87,13 +87,13 @@ const NEVER: u64 = u64::MAX;
 impl Ownership {
     /// Owns nothing, and has never renewed. `now` is the begin of its time.
     pub(crate) fn new(now: Instant) -> Self {
-        let cells = || (0..PARTITIONS).map(|_| AtomicU64::new(0)).collect();
+        let cells = |_| (0..PARTITIONS).map(|_| AtomicU64::new(0)).collect();
         Ownership(Arc::new(Inner {
             base: now,
             lease_until: AtomicU64::new(0),
             frozen_until: AtomicU64::new(0),
             renewed: AtomicU64::new(NEVER),
-            cells: [cells(), cells()],
+            cells: Partitioned::ALL.map(cells),
         }))
     }
 

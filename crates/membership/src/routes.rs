@@ -35,7 +35,7 @@ struct Table {
     generation: u64,
     /// In order of their names.
     members: Vec<RoutedMember>,
-    owners: [Arc<OwnerTable>; 2],
+    owners: [Arc<OwnerTable>; Partitioned::COUNT],
 }
 
 /// The shared view of who owns what. Cheap to clone; written by the membership alone.
@@ -55,7 +55,7 @@ impl Routes {
         let table = Table {
             generation: 0,
             members: Vec::new(),
-            owners: [Arc::new(OwnerTable::empty()), Arc::new(OwnerTable::empty())],
+            owners: Partitioned::ALL.map(|_| Arc::new(OwnerTable::empty())),
         };
         Routes {
             this,
@@ -77,7 +77,7 @@ impl Routes {
             table.set(partition, Some(owner));
         }
         let table = Arc::new(table);
-        routes.publish(vec![lease], [table.clone(), table]);
+        routes.publish(vec![lease], Partitioned::ALL.map(|_| table.clone()));
         routes
     }
 
@@ -106,9 +106,9 @@ impl Routes {
     }
 
     /// The live members, each with how many partitions it owns, in the order of [`Partitioned::ALL`].
-    pub(crate) fn shares(&self) -> Vec<(Lease, [usize; 2])> {
+    pub(crate) fn shares(&self) -> Vec<(Lease, [usize; Partitioned::COUNT])> {
         let table = self.table.load();
-        let mut owns = vec![[0; 2]; table.members.len()];
+        let mut owns = vec![[0; Partitioned::COUNT]; table.members.len()];
         for keys in Partitioned::ALL {
             for owner in table.owners[keys.index()].iter().filter_map(|(_, owner)| owner) {
                 let found = table
@@ -136,7 +136,7 @@ impl Routes {
     }
 
     /// Replaces everything. `members` are in order of their names.
-    pub(crate) fn publish(&self, members: Vec<Lease>, owners: [Arc<OwnerTable>; 2]) {
+    pub(crate) fn publish(&self, members: Vec<Lease>, owners: [Arc<OwnerTable>; Partitioned::COUNT]) {
         let routed = |lease: Lease| RoutedMember {
             address: lease.address.as_deref().map(Arc::from),
             lease,
@@ -183,7 +183,11 @@ mod tests {
         assert_eq!(routes.owner(Partitioned::Users, parts[0]), None);
         routes.publish(
             vec![lease("fe1", 1), lease("fe2", 2), lease("fe3", 1)],
-            [Arc::new(table), Arc::new(OwnerTable::empty())],
+            [
+                Arc::new(table),
+                Arc::new(OwnerTable::empty()),
+                Arc::new(OwnerTable::empty()),
+            ],
         );
         assert!(watch.has_changed().unwrap());
         assert_eq!(*watch.borrow_and_update(), routes.generation());

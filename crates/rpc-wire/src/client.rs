@@ -1,6 +1,7 @@
 //! The other half of `server`: clients that are the role traits.
 
 mod directory;
+mod presence;
 mod registrar;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
 pub use directory::RemoteDirectory;
+pub use presence::RemotePresence;
 pub use registrar::RemoteRegistrar;
 
 use crate::codec::error::error;

@@ -13,6 +13,7 @@ pub mod endpoint;
 pub mod error;
 pub mod message;
 pub mod policy;
+pub mod presence;
 pub mod registrar;
 pub mod seed;
 

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | How does a domain type look on the wire? | [`codec`], both ways; the shapes are those of `proto/` |
 //! | How is a role offered to other members? | [`RpcServer`]: adapters in `server`, bounds in `work`, limits of HTTP/2 in `serve` |
-//! | How is a role of another member reached? | [`RemoteRegistrar`], [`RemoteDirectory`], [`RemoteMember`] over any [`Carrier`] |
+//! | How is a role of another member reached? | [`RemoteRegistrar`], [`RemoteDirectory`], [`RemotePresence`], [`RemoteMember`] over any [`Carrier`] |
 //! | What is remembered of a registrar elsewhere? | [`CachedRegistrar`] |
 //! | Where is what members share without Redis? | [`seed`] |
 //! | Over what? | [`transport`]: plain on loopback, TLS 1.3 with a certificate on both sides anywhere else |
@@ -28,6 +28,7 @@ mod counters;
 pub mod exchange;
 mod member;
 mod routed;
+mod routed_presence;
 mod routes;
 pub mod seed;
 mod serve;
@@ -37,20 +38,23 @@ pub mod transport;
 mod work;
 
 pub use cached::{CacheSize, CachedRegistrar};
-pub use client::{AnyCarrier, Carrier, RemoteDirectory, RemoteRegistrar, any_carrier};
+pub use client::{AnyCarrier, Carrier, RemoteDirectory, RemotePresence, RemoteRegistrar, any_carrier};
 pub use counters::{CacheSnapshot, ServerSnapshot};
 pub use member::{Describe, Description, RemoteMember};
 pub use routed::{DialRegistrar, LocalRegistrar, RoutedRegistrar};
+pub use routed_presence::{DialPresence, RoutedPresence};
 pub use routes::{OwnerMember, OwnerRoutes, PartitionOwner};
 pub use serve::{
     DRAIN, Health, RpcServer, RpcServerBuilder, STREAMS_PER_CONNECTION, ServeError, ServerCountersHandle,
 };
+pub use server::FOLLOW_BATCH;
 pub use work::{CALLS_PER_SERVICE, DEFAULT_DEADLINE, MAX_DEADLINE, WATCHERS_PER_SERVICE};
 
 /// Longest message either side sends or takes, in bytes.
 pub const MAX_MESSAGE: usize = 4 * 1024 * 1024;
 
 #[expect(clippy::allow_attributes, reason = "the generator writes them")]
+#[expect(clippy::large_enum_variant, reason = "the generator does not weigh them")]
 /// The messages and services of `proto/`, as generated code.
 pub mod proto {
     /// Package `portico.errors.v1`.
@@ -72,6 +76,13 @@ pub mod proto {
         /// Version 1.
         pub mod v1 {
             include!("gen/portico.pool.v1.rs");
+        }
+    }
+    /// Package `portico.presence.v1`.
+    pub mod presence {
+        /// Version 1.
+        pub mod v1 {
+            include!("gen/portico.presence.v1.rs");
         }
     }
     /// Package `portico.registrar.v1`.

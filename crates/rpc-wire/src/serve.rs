@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rpc::{DirectoryClient, RegistrarClient};
+use rpc::{DirectoryClient, PresenceClient, RegistrarClient};
 use telemetry::Page;
 use telemetry::names::{self, label};
 use tokio::sync::mpsc;
@@ -26,10 +26,11 @@ use crate::counters::{ServerCounters, ServerSnapshot};
 use crate::member::{Describe, MemberService};
 use crate::proto::pool::v1::member_server::MemberServer;
 use crate::proto::pool::v1::seed_server::SeedServer;
+use crate::proto::presence::v1::presence_server::PresenceServer;
 use crate::proto::registrar::v1::directory_server::DirectoryServer;
 use crate::proto::registrar::v1::registrar_server::RegistrarServer;
 use crate::seed::{SeedService, SeedTable};
-use crate::server::{DirectoryService, RegistrarService};
+use crate::server::{DirectoryService, PresenceService, RegistrarService};
 use crate::traced::TracedLayer;
 use crate::transport::{
     Accepting, Bound, CONNECTION_WINDOW, MAX_HEADER_LIST, PING_INTERVAL, PING_TIMEOUT, STREAM_WINDOW,
@@ -108,6 +109,16 @@ impl RpcServerBuilder {
     pub fn directory(self, directory: DirectoryClient) -> Self {
         let work = self.work();
         let service = DirectoryServer::new(DirectoryService { directory, work })
+            .max_decoding_message_size(MAX_MESSAGE)
+            .max_encoding_message_size(MAX_MESSAGE);
+        self.service(service)
+    }
+
+    /// Offers presence.
+    #[must_use]
+    pub fn presence(self, presence: PresenceClient) -> Self {
+        let work = self.work();
+        let service = PresenceServer::new(PresenceService { presence, work })
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE);
         self.service(service)

@@ -1,9 +1,12 @@
 //! The role traits as gRPC services: what arrives is decoded, given to the role, and its answer is encoded.
 
 mod directory;
+mod presence;
 mod registrar;
 
 pub(crate) use directory::DirectoryService;
+pub use presence::FOLLOW_BATCH;
+pub(crate) use presence::PresenceService;
 pub(crate) use registrar::RegistrarService;
 
 use tonic::Status;

@@ -13,6 +13,7 @@ const FILES: &[&str] = &[
     "portico/immcu/v1/immcu.proto",
     "portico/pool/v1/pool.proto",
     "portico/pool/v1/seed.proto",
+    "portico/presence/v1/presence.proto",
     "portico/registrar/v1/directory.proto",
     "portico/registrar/v1/registrar.proto",
 ];
@@ -45,7 +46,7 @@ fn generate(dir: &Path) -> Result<Vec<String>, Box<dyn Error>> {
 fn the_checked_in_code_is_what_proto_says() {
     let dir = tempfile::tempdir().unwrap();
     let names = generate(dir.path()).unwrap();
-    assert_eq!(names.len(), 4, "{names:?}");
+    assert_eq!(names.len(), 5, "{names:?}");
     for name in names {
         let made = fs::read_to_string(dir.path().join(&name)).unwrap();
         let kept = root().join("src/gen").join(&name);

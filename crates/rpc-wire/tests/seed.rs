@@ -15,7 +15,8 @@ use rpc_wire::seed::{RemoteSeed, Seat, SeedTable};
 use rpc_wire::transport::{Channel, Connector, listen};
 use store::suite::leases::{LeaseBench, lease};
 use store::{
-    BindingCopy, Incarnation, LEASE_TTL_MS, LeaseStore, Owner, OwnerTable, StoreError, Timestamp, Written,
+    BindingCopy, Incarnation, LEASE_TTL_MS, LeaseStore, Owner, OwnerTable, StoreError, Timestamp,
+    UNKNOWN_TABLES, Written,
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -120,16 +121,16 @@ fn refused<T: std::fmt::Debug>(result: Result<T, StoreError>, why: &str) {
 async fn a_call_that_a_later_one_overtook_is_refused() {
     let bench = fresh().await;
     let fe1 = lease("fe1", 1);
-    bench.renew(&fe1, [0, 0]).await.unwrap();
-    bench.renew(&fe1, [0, 0]).await.unwrap();
+    bench.renew(&fe1, UNKNOWN_TABLES).await.unwrap();
+    bench.renew(&fe1, UNKNOWN_TABLES).await.unwrap();
     // The first call of the same life arrives only now.
     let late = remote(bench.seats[1].subscribe(), &bench.address);
     refused(late.leave((&fe1.member, fe1.incarnation)).await, "overtaken");
-    assert_eq!(bench.renew(&fe1, [0, 0]).await.unwrap().members.len(), 1);
+    assert_eq!(bench.renew(&fe1, UNKNOWN_TABLES).await.unwrap().members.len(), 1);
     let another = remote(bench.seats[1].subscribe(), &bench.address);
     assert_eq!(
         another
-            .renew(&lease("fe2", 1), [0, 0])
+            .renew(&lease("fe2", 1), UNKNOWN_TABLES)
             .await
             .unwrap()
             .members
@@ -144,7 +145,7 @@ async fn who_means_another_seat_is_refused() {
     let fe1 = lease("fe1", 1);
     bench.seats[1].send_replace(seat("other:7000", 1));
     refused(
-        bench.renew(&fe1, [0, 0]).await,
+        bench.renew(&fe1, UNKNOWN_TABLES).await,
         "the seed is at seed:7000, and not at other:7000",
     );
     refused(
@@ -153,13 +154,13 @@ async fn who_means_another_seat_is_refused() {
     );
     bench.seats[1].send_replace(None);
     refused(
-        bench.renew(&fe1, [0, 0]).await,
+        bench.renew(&fe1, UNKNOWN_TABLES).await,
         "nothing in rpc.members has an address yet",
     );
     bench.seats[1].send_replace(seat("seed:7000", 2));
     bench.seats[0].send_replace(None);
     refused(
-        bench.renew(&fe1, [0, 0]).await,
+        bench.renew(&fe1, UNKNOWN_TABLES).await,
         "does not know yet where the seed is",
     );
 }
@@ -168,7 +169,7 @@ async fn who_means_another_seat_is_refused() {
 async fn a_seed_that_saw_the_seat_move_and_come_back_has_forgotten_everything() {
     let bench = fresh().await;
     let fe1 = lease("fe1", 1);
-    let before = bench.renew(&fe1, [0, 0]).await.unwrap();
+    let before = bench.renew(&fe1, UNKNOWN_TABLES).await.unwrap();
     let some = [Partition::new(3).unwrap()];
     let holder = (&fe1.member, fe1.incarnation);
     let owned = bench.claim(Partitioned::Users, holder, &some).await.unwrap();
@@ -178,7 +179,7 @@ async fn a_seed_that_saw_the_seat_move_and_come_back_has_forgotten_everything() 
     bench.seats[0].send_replace(seat("other:7000", 1));
     bench.seats[0].send_replace(seat("seed:7000", 2));
     bench.pass(1_000).await;
-    let after = bench.renew(&fe1, [0, 0]).await.unwrap();
+    let after = bench.renew(&fe1, UNKNOWN_TABLES).await.unwrap();
     assert_ne!(before.history, after.history);
     let table = after.owners[Partitioned::Users.index()].as_ref().unwrap();
     assert_eq!(table.owner(some[0]), None);
@@ -189,7 +190,7 @@ async fn a_seed_that_saw_the_seat_move_and_come_back_has_forgotten_everything() 
 #[tokio::test]
 async fn who_waits_for_changes_is_told_of_one() {
     let bench = fresh().await;
-    bench.renew(&lease("fe1", 1), [0, 0]).await.unwrap();
+    bench.renew(&lease("fe1", 1), UNKNOWN_TABLES).await.unwrap();
     let mut changed = std::pin::pin!(bench.changed());
     let another = remote(bench.seats[1].subscribe(), &bench.address);
     // It is told of changes that come after it began to wait: until it is told, one more member comes.
@@ -197,7 +198,7 @@ async fn who_waits_for_changes_is_told_of_one() {
         let mut life = 0;
         loop {
             life += 1;
-            another.renew(&lease("fe2", life), [0, 0]).await.unwrap();
+            another.renew(&lease("fe2", life), UNKNOWN_TABLES).await.unwrap();
             tokio::select! {
                 () = &mut changed => return,
                 () = tokio::time::sleep(Duration::from_millis(20)) => {}
@@ -221,7 +222,7 @@ async fn a_seed_that_is_away_holds_up_one_write_and_not_each() {
         "away a moment ago",
     );
     // Leases are asked for all the same: their own clock says how often.
-    refused(remote.renew(&lease("fe1", 1), [0, 0]).await, "refused");
+    refused(remote.renew(&lease("fe1", 1), UNKNOWN_TABLES).await, "refused");
 }
 
 // === what is malformed ===
@@ -273,7 +274,7 @@ fn names_and_numbers_that_mean_nothing_are_malformed() {
     };
     assert!(codec::life("life", Some(nameless)).is_err());
     assert!(codec::keys(wire::Keys::Users.into()).is_ok());
-    for keys in [0, 3, -1] {
+    for keys in [0, 4, -1] {
         assert!(codec::keys(keys).is_err(), "{keys}");
     }
     let all = u32::from(PARTITIONS);

@@ -28,7 +28,7 @@ pub struct RedisLeases {
 
 struct Keys {
     members: String,
-    owners: [String; 2],
+    owners: [String; Partitioned::COUNT],
     facts: String,
     channel: String,
 }
@@ -210,21 +210,23 @@ fn history(run_id: &str, canary: &str) -> u64 {
 #[async_trait]
 impl LeaseStore for RedisLeases {
     async fn renew(&self, lease: &Lease, known: TableVersions) -> Result<PoolView, StoreError> {
-        let [users, conversations] = &self.keys.owners;
-        let call = self
+        let mut keys = vec![self.keys.members.as_str(), &self.keys.facts];
+        keys.extend(self.keys.owners.iter().map(String::as_str));
+        let mut call = self
             .scripts
             .renew
-            .call(&[&self.keys.members, users, conversations, &self.keys.facts])
+            .call(&keys)
             .arg(lease.member.as_str())
             .arg(digits(lease.incarnation))
             .arg(said(lease)?)
             .arg(self.ttl_ms)
             .arg(KEYS_TTL)
             .arg(&self.keys.channel)
-            .arg(self.canary)
-            .arg(known[0])
-            .arg(known[1]);
-        type Reply = (u64, String, String, Vec<(String, u64, String)>, (Value, Value));
+            .arg(self.canary);
+        for (keys, known) in Partitioned::ALL.into_iter().zip(known) {
+            call = call.arg(keys.as_str()).arg(known);
+        }
+        type Reply = (u64, String, String, Vec<(String, u64, String)>, Vec<Value>);
         let (now_ms, run_id, canary, members, tables): Reply =
             from_value(self.run(&call, &lease.member).await?)?;
         let mut members = members
@@ -236,7 +238,12 @@ impl LeaseStore for RedisLeases {
             now_ms,
             history: history(&run_id, &canary),
             members,
-            owners: [table(tables.0)?, table(tables.1)?],
+            owners: tables
+                .into_iter()
+                .map(table)
+                .collect::<Result<Vec<_>, _>>()?
+                .try_into()
+                .map_err(|_| inconsistent("a table of owners is missing".to_owned()))?,
         })
     }
 

@@ -25,11 +25,13 @@ pub enum Role {
     Registrar,
     /// Owns conversations.
     ImMcu,
+    /// Owns what people publish about themselves, and who sees how much of it.
+    Presence,
 }
 
 impl Role {
     /// Every role there is, in the order they start.
-    pub const ALL: [Role; 3] = [Role::Registrar, Role::ImMcu, Role::FrontEnd];
+    pub const ALL: [Role; 4] = [Role::Registrar, Role::Presence, Role::ImMcu, Role::FrontEnd];
 
     /// The name used on command lines, in configuration files and in metrics.
     pub const fn as_str(self) -> &'static str {
@@ -37,6 +39,7 @@ impl Role {
             Role::FrontEnd => "front-end",
             Role::Registrar => "registrar",
             Role::ImMcu => "immcu",
+            Role::Presence => "presence",
         }
     }
 
@@ -46,15 +49,17 @@ impl Role {
             Role::FrontEnd => None,
             Role::Registrar => Some(Partitioned::Users),
             Role::ImMcu => Some(Partitioned::Conversations),
+            Role::Presence => Some(Partitioned::Presentities),
         }
     }
 
     /// One line for `portico run --list-roles`.
     pub const fn describe(self) -> &'static str {
         match self {
-            Role::FrontEnd => "ends client connections and SIP; needs registrar and immcu",
+            Role::FrontEnd => "ends client connections and SIP; needs registrar, presence and immcu",
             Role::Registrar => "verifies who somebody is, keeps bindings, accounts and policies",
             Role::ImMcu => "owns conversations; needs registrar and front-end",
+            Role::Presence => "owns presence, contact lists and access levels; needs registrar",
         }
     }
 }

@@ -18,17 +18,28 @@ pub enum Partitioned {
     Users,
     /// Conversations: immcu.
     Conversations,
+    /// Addresses of record again, for presence: the same partitions as [`Partitioned::Users`], and so the same placement where
+    /// the same members run both roles, but owned apart, since they need not.
+    Presentities,
 }
 
 impl Partitioned {
-    /// Both, in the order of their tables.
-    pub const ALL: [Partitioned; 2] = [Partitioned::Users, Partitioned::Conversations];
+    /// How many there are.
+    pub const COUNT: usize = 3;
+
+    /// All, in the order of their tables.
+    pub const ALL: [Partitioned; Self::COUNT] = [
+        Partitioned::Users,
+        Partitioned::Conversations,
+        Partitioned::Presentities,
+    ];
 
     /// The name in keys of stores, in logs and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Partitioned::Users => "users",
             Partitioned::Conversations => "conversations",
+            Partitioned::Presentities => "presentities",
         }
     }
 
@@ -37,6 +48,7 @@ impl Partitioned {
         match self {
             Partitioned::Users => 0,
             Partitioned::Conversations => 1,
+            Partitioned::Presentities => 2,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use store::{Incarnation, Owner};
+use store::{Incarnation, Owner, UNKNOWN_TABLES};
 use topology::{MemberId, Partition, Partitioned};
 
 use super::{Call, Effect, Failure, Machine, Phase, Reply, Stage};
@@ -20,7 +20,7 @@ impl Machine {
         let call = match self.stage {
             Stage::Leaving { .. } => Some(Call::Leave),
             _ if now >= self.renew_at => {
-                let known = self.view.as_ref().map_or([0, 0], |view| view.known);
+                let known = self.view.as_ref().map_or(UNKNOWN_TABLES, |view| view.known);
                 Some(Call::Renew(self.lease.clone(), known))
             }
             _ if self.shaken || self.view.is_none() => None,

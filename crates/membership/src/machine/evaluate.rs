@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use store::{OwnerTable, PoolView};
+use store::{OwnerTable, PoolView, UNKNOWN_TABLES};
 use topology::{MemberId, Partition, Partitioned};
 
 use super::{Effect, Machine, Phase, RoleCall, Stage, View};
@@ -33,10 +33,10 @@ impl Machine {
             .as_ref()
             .is_some_and(|before| before.history != view.history);
         let told = view.owners.iter().any(Option::is_some);
-        let [Some(users), Some(conversations)] = tables(before.as_ref(), &mut view) else {
+        let Some(tables) = tables(before.as_ref(), &mut view) else {
             // Versions of another history say nothing. Nothing is confirmed before the tables are here.
             self.view = before.map(|before| View {
-                known: [0, 0],
+                known: UNKNOWN_TABLES,
                 ..before
             });
             self.renew_soon(now);
@@ -71,8 +71,7 @@ impl Machine {
             self.tell_roles = self.serves;
             self.counters.history_lost();
         }
-        let tables = [users, conversations];
-        let known = [tables[0].version, tables[1].version];
+        let known = tables.each_ref().map(|table| table.version);
         self.view = Some(View {
             history: view.history,
             members: view.members,
@@ -291,12 +290,15 @@ impl Placed {
     }
 }
 
-/// The tables of a view, where it left them out those known before. `None`: they are not known in this history.
-fn tables(before: Option<&View>, view: &mut PoolView) -> [Option<Arc<OwnerTable>>; 2] {
-    Partitioned::ALL.map(|keys| match view.owners[keys.index()].take() {
-        Some(table) => Some(Arc::new(table)),
-        None => before
-            .filter(|before| before.history == view.history)
-            .map(|before| before.tables[keys.index()].clone()),
-    })
+/// The tables of a view, where it left them out those known before. `None`: one of them is not known in this history.
+fn tables(before: Option<&View>, view: &mut PoolView) -> Option<[Arc<OwnerTable>; Partitioned::COUNT]> {
+    let before = before.filter(|before| before.history == view.history);
+    let tables = Partitioned::ALL.into_iter().zip(&mut view.owners);
+    let tables: Option<Vec<_>> = tables
+        .map(|(keys, table)| match table.take() {
+            Some(table) => Some(Arc::new(table)),
+            None => before.map(|before| before.tables[keys.index()].clone()),
+        })
+        .collect();
+    tables?.try_into().ok()
 }

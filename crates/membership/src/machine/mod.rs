@@ -125,7 +125,7 @@ struct View {
     history: u64,
     /// In order of their names.
     members: Vec<Lease>,
-    tables: [Arc<OwnerTable>; 2],
+    tables: [Arc<OwnerTable>; Partitioned::COUNT],
     /// Versions the store told; what this member changed since is newer there, and is fetched with the next renewal.
     known: TableVersions,
 }
@@ -135,14 +135,14 @@ pub struct Machine {
     timing: Timing,
     lease: Lease,
     /// By the index of keys: whether this member runs a role that owns them.
-    serves: [bool; 2],
+    serves: [bool; Partitioned::COUNT],
     ownership: Ownership,
     routes: Routes,
     counters: Arc<Counters>,
     stage: Stage,
     view: Option<View>,
-    slots: [Slots; 2],
-    placed: [Placed; 2],
+    slots: [Slots; Partitioned::COUNT],
+    placed: [Placed; Partitioned::COUNT],
 
     /// The call under way, with its start.
     call: Option<(Call, Instant)>,
@@ -157,11 +157,11 @@ pub struct Machine {
     /// From when what nobody ever owned may be claimed.
     unowned_from: Instant,
     /// The store lost its history: what is held must be asserted before anything else.
-    reassert: [bool; 2],
+    reassert: [bool; Partitioned::COUNT],
     /// The same for what roles wrote: told once the owners' table is right again.
-    tell_roles: [bool; 2],
+    tell_roles: [bool; Partitioned::COUNT],
     /// What the last evaluation found to claim.
-    claims: [Vec<Partition>; 2],
+    claims: [Vec<Partition>; Partitioned::COUNT],
     /// Something waits for time to pass, or for another try: the next renewal looks again.
     look_again: bool,
     /// Something changed since the last evaluation.
@@ -199,9 +199,9 @@ impl Machine {
             shaken: false,
             steady_since: None,
             unowned_from: now,
-            reassert: [false; 2],
-            tell_roles: [false; 2],
-            claims: [Vec::new(), Vec::new()],
+            reassert: [false; Partitioned::COUNT],
+            tell_roles: [false; Partitioned::COUNT],
+            claims: Partitioned::ALL.map(|_| Vec::new()),
             look_again: false,
             dirty: false,
             routes_dirty: false,

@@ -2,6 +2,8 @@
 
 use topology::Role;
 
+use store::UNKNOWN_TABLES;
+
 use super::*;
 use crate::role::PeerAnswer;
 
@@ -40,6 +42,13 @@ fn first() -> Partition {
         .unwrap()
 }
 
+/// The table of users, and nobody who owns anything else.
+fn with(users: OwnerTable) -> [Option<OwnerTable>; Partitioned::COUNT] {
+    let mut owners = Partitioned::ALL.map(|_| Some(OwnerTable::empty()));
+    owners[Partitioned::Users.index()] = Some(users);
+    owners
+}
+
 /// What the store tells: fe1 owns the first partition with epoch 5, nobody anything else.
 fn view(history: u64, names: &[&str]) -> Reply {
     let mut table = OwnerTable::empty();
@@ -56,7 +65,7 @@ fn view(history: u64, names: &[&str]) -> Reply {
         now_ms: 0,
         history,
         members: names.iter().map(|name| lease(name)).collect(),
-        owners: [Some(table), Some(OwnerTable::empty())],
+        owners: with(table),
     })
 }
 
@@ -226,7 +235,7 @@ fn what_the_store_forgot_counts_no_longer_than_before_until_it_is_asserted() {
         let Reply::View(mut view) = view(2, &["fe1"]) else {
             unreachable!()
         };
-        view.owners = [Some(OwnerTable::empty()), Some(OwnerTable::empty())];
+        view.owners = with(OwnerTable::empty());
         Reply::View(view)
     };
     hand.machine.answered(Ok(empty()), hand.at(1));
@@ -249,7 +258,7 @@ fn what_the_store_forgot_while_the_member_was_fenced_is_given_up() {
     let Reply::View(mut forgotten) = view(2, &["fe1", "fe4"]) else {
         unreachable!()
     };
-    forgotten.owners = [Some(OwnerTable::empty()), Some(OwnerTable::empty())];
+    forgotten.owners = with(OwnerTable::empty());
     hand.machine.answered(Ok(Reply::View(forgotten)), hand.at(20));
     let lost = Effect::Role(KEYS, RoleCall::Lose(first()));
     let effects = hand.effects();
@@ -269,12 +278,12 @@ fn versions_of_another_history_are_not_believed() {
     let Reply::View(mut bare) = view(2, &["fe1"]) else {
         unreachable!()
     };
-    bare.owners = [None, None];
+    bare.owners = Partitioned::ALL.map(|_| None);
     hand.machine.answered(Ok(Reply::View(bare)), hand.at(1));
     let [Effect::Call(Call::Renew(_, known))] = &hand.wake(2)[..] else {
         panic!("it asks again")
     };
-    assert_eq!(*known, [0, 0]);
+    assert_eq!(*known, UNKNOWN_TABLES);
     assert!(!hand.works_at(10), "nothing was confirmed");
 }
 
@@ -413,7 +422,7 @@ fn what_an_evicted_member_owned_is_claimed_though_nothing_else_changes() {
         theirs.iter().for_each(|one| table.set(*one, Some(owner.clone())));
     }
     let mut unchanged = both.clone();
-    unchanged.owners = [None, None];
+    unchanged.owners = Partitioned::ALL.map(|_| None);
     hand.wake(1);
     hand.machine.answered(Ok(Reply::View(both)), hand.at(1));
     for seconds in 2..=20 {

@@ -70,6 +70,7 @@ impl From<Partitioned> for wire::Keys {
         match keys {
             Partitioned::Users => wire::Keys::Users,
             Partitioned::Conversations => wire::Keys::Conversations,
+            Partitioned::Presentities => wire::Keys::Presentities,
         }
     }
 }
@@ -82,6 +83,7 @@ pub fn keys(value: i32) -> Result<Partitioned, Malformed> {
     match wire::Keys::try_from(value) {
         Ok(wire::Keys::Users) => Ok(Partitioned::Users),
         Ok(wire::Keys::Conversations) => Ok(Partitioned::Conversations),
+        Ok(wire::Keys::Presentities) => Ok(Partitioned::Presentities),
         Ok(wire::Keys::Unspecified) | Err(_) => Err(Malformed::new("keys")),
     }
 }
@@ -208,6 +210,7 @@ impl From<&PoolView> for wire::RenewResponse {
             members: view.members.iter().map(Into::into).collect(),
             users: table(Partitioned::Users),
             conversations: table(Partitioned::Conversations),
+            presentities: table(Partitioned::Presentities),
         }
     }
 }
@@ -216,10 +219,11 @@ impl TryFrom<wire::RenewResponse> for PoolView {
     type Error = Malformed;
 
     fn try_from(view: wire::RenewResponse) -> Result<Self, Malformed> {
-        let mut owners = [None, None];
+        let mut owners = Partitioned::ALL.map(|_| None);
         for (keys, table) in [
             (Partitioned::Users, view.users),
             (Partitioned::Conversations, view.conversations),
+            (Partitioned::Presentities, view.presentities),
         ] {
             owners[keys.index()] = table.map(OwnerTable::try_from).transpose()?;
         }

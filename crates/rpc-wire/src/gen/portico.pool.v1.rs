@@ -396,6 +396,9 @@ pub struct RenewRequest {
     /// The same of conversations.
     #[prost(uint64, tag = "4")]
     pub known_conversations: u64,
+    /// The same of presentities.
+    #[prost(uint64, tag = "5")]
+    pub known_presentities: u64,
 }
 /// The pool as the seed sees it.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -415,6 +418,9 @@ pub struct RenewResponse {
     /// Owners of conversations; absent: as the caller knows them.
     #[prost(message, optional, tag = "5")]
     pub conversations: ::core::option::Option<Owners>,
+    /// Owners of presentities; absent: as the caller knows them.
+    #[prost(message, optional, tag = "6")]
+    pub presentities: ::core::option::Option<Owners>,
 }
 /// Claims partitions.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -684,6 +690,8 @@ pub enum Keys {
     Users = 1,
     /// Conversations.
     Conversations = 2,
+    /// Users, for presence.
+    Presentities = 3,
 }
 impl Keys {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -695,6 +703,7 @@ impl Keys {
             Self::Unspecified => "KEYS_UNSPECIFIED",
             Self::Users => "KEYS_USERS",
             Self::Conversations => "KEYS_CONVERSATIONS",
+            Self::Presentities => "KEYS_PRESENTITIES",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -703,6 +712,7 @@ impl Keys {
             "KEYS_UNSPECIFIED" => Some(Self::Unspecified),
             "KEYS_USERS" => Some(Self::Users),
             "KEYS_CONVERSATIONS" => Some(Self::Conversations),
+            "KEYS_PRESENTITIES" => Some(Self::Presentities),
             _ => None,
         }
     }

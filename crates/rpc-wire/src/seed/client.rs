@@ -132,6 +132,7 @@ impl<T: Carrier> LeaseStore for RemoteSeed<T> {
             lease: Some(lease.into()),
             known_users: known[Partitioned::Users.index()],
             known_conversations: known[Partitioned::Conversations.index()],
+            known_presentities: known[Partitioned::Presentities.index()],
         });
         let view = CALLER.call(seed.renew(request)).await.map_err(store_error)?;
         view.try_into().map_err(malformed)

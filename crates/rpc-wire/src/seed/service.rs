@@ -52,7 +52,11 @@ impl wire::seed_server::Seed for SeedService {
         let request = request.into_inner();
         let lease = required("renew.lease", request.lease).and_then(Lease::try_from);
         let lease = lease.map_err(malformed)?;
-        let known = [request.known_users, request.known_conversations];
+        let known = [
+            request.known_users,
+            request.known_conversations,
+            request.known_presentities,
+        ];
         let work = async {
             let _turn = self
                 .table

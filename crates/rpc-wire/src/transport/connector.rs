@@ -38,7 +38,7 @@ pub enum ConnectorError {
 pub struct Connector {
     tls: Option<MemberTls>,
     suspects: Option<Suspects>,
-    /// Own what drives its connections, which ends with them.
+    /// Counts what drives its connections. Nobody waits for them: they end when the last channel over them is dropped.
     tasks: TaskTracker,
 }
 

@@ -1,5 +1,5 @@
--- KEYS: members, table of users, table of conversations, facts. ARGV: name, life, what it says, milliseconds a lease lasts,
--- seconds the keys live, channel, a random number, and the known versions of both tables.
+-- KEYS: members, facts, tables. ARGV: name, life, what it says, milliseconds a lease lasts, seconds the keys live, channel, a
+-- random number, and of each table its name and the version that is known.
 if superseded() then
   return {'superseded'}
 end
@@ -20,13 +20,13 @@ redis.call('HSET', KEYS[1], ARGV[1], number(now + ARGV[4]) .. ' ' .. ARGV[2] .. 
 members[#members + 1] = {ARGV[1], ARGV[2], ARGV[3]}
 
 -- With the time, so that a flushed server gets another one from the same member.
-redis.call('HSETNX', KEYS[4], 'canary', ARGV[7] .. '.' .. time[1] .. '.' .. time[2])
+redis.call('HSETNX', KEYS[2], 'canary', ARGV[7] .. '.' .. time[1] .. '.' .. time[2])
 local tables = {}
-for i, version in ipairs({'users', 'conversations'}) do
-  local present = redis.call('HGET', KEYS[4], version) or '0'
-  local known = ARGV[7 + i]
+for i = 1, #KEYS - 2 do
+  local present = redis.call('HGET', KEYS[2], ARGV[6 + 2 * i]) or '0'
+  local known = ARGV[7 + 2 * i]
   if known == '0' or known ~= present then
-    tables[i] = {present, redis.call('HGETALL', KEYS[1 + i])}
+    tables[i] = {present, redis.call('HGETALL', KEYS[2 + i])}
   else
     tables[i] = {}
   end
@@ -38,4 +38,4 @@ if news then
   redis.call('PUBLISH', ARGV[6], 'members')
 end
 local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or ''
-return {'ok', number(now), run_id, redis.call('HGET', KEYS[4], 'canary'), members, tables}
+return {'ok', number(now), run_id, redis.call('HGET', KEYS[2], 'canary'), members, tables}

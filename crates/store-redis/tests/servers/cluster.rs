@@ -1,7 +1,7 @@
 //! Three masters that share the slots.
 
-use store::LeaseStore;
 use store::suite::leases::lease;
+use store::{LeaseStore, UNKNOWN_TABLES};
 use store_redis::{Redis, RedisLeases};
 use topology::{Partition, Partitioned};
 
@@ -85,8 +85,8 @@ async fn leases_of_a_pool_are_on_one_node_and_hints_on_every() {
     let redis = redis(&url);
     let leases = RedisLeases::new(redis, "test", 1);
     let (fe1, fe2) = (lease("fe1", 1), lease("fe2", 1));
-    leases.renew(&fe1, [0, 0]).await.unwrap();
-    leases.renew(&fe2, [0, 0]).await.unwrap();
+    leases.renew(&fe1, UNKNOWN_TABLES).await.unwrap();
+    leases.renew(&fe2, UNKNOWN_TABLES).await.unwrap();
     let (one, other) = ((&fe1.member, fe1.incarnation), (&fe2.member, fe2.incarnation));
     let all: Vec<_> = Partition::all().collect();
     let owned = leases.claim(Partitioned::Users, one, &all).await.unwrap();
@@ -96,7 +96,7 @@ async fn leases_of_a_pool_are_on_one_node_and_hints_on_every() {
         .await
         .unwrap();
     assert_eq!(gone.len(), 100);
-    let view = leases.renew(&fe1, [0, 0]).await.unwrap();
+    let view = leases.renew(&fe1, UNKNOWN_TABLES).await.unwrap();
     assert_eq!(view.members, [fe1.clone(), fe2.clone()]);
     let mut with_keys = 0;
     for node in &nodes {
@@ -114,7 +114,7 @@ async fn leases_of_a_pool_are_on_one_node_and_hints_on_every() {
         let (_, left) = tokio::join!(leases.changed(), leases.leave(other));
         left.unwrap();
         fastest = fastest.min(begun.elapsed());
-        leases.renew(&fe2, [0, 0]).await.unwrap();
+        leases.renew(&fe2, UNKNOWN_TABLES).await.unwrap();
     }
     assert!(fastest < std::time::Duration::from_millis(500), "{fastest:?}");
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use store::suite::leases::lease;
-use store::{Incarnation, LeaseStore};
+use store::{Incarnation, LeaseStore, UNKNOWN_TABLES};
 use store_redis::RedisLeases;
 use topology::{MemberId, Partitioned};
 
@@ -60,7 +60,7 @@ async fn bindings_and_leases_survive_a_failover() {
     let leases = RedisLeases::new(redis.clone(), "test", 1);
     let fe1 = lease("fe1", 1);
     let holder: (&MemberId, Incarnation) = (&fe1.member, fe1.incarnation);
-    let before = leases.renew(&fe1, [0, 0]).await.unwrap();
+    let before = leases.renew(&fe1, UNKNOWN_TABLES).await.unwrap();
     let owned = leases
         .claim(Partitioned::Users, holder, &[home("alice")])
         .await
@@ -74,12 +74,12 @@ async fn bindings_and_leases_survive_a_failover() {
     bind(&one, "alice", "e2", 2).await.unwrap();
     assert_eq!(one.dirty(), 1);
     eventually("a lease is renewed at the new master", async || {
-        leases.renew(&fe1, [0, 0]).await.is_ok()
+        leases.renew(&fe1, UNKNOWN_TABLES).await.is_ok()
     })
     .await;
     let role: Vec<redis::Value> = servers.replica.ask("ROLE").await;
     assert_eq!(role[0], redis::Value::BulkString(b"master".to_vec()));
-    let after = leases.renew(&fe1, [0, 0]).await.unwrap();
+    let after = leases.renew(&fe1, UNKNOWN_TABLES).await.unwrap();
     assert_ne!(after.history, before.history, "it may have lost something");
     let standing = leases.reassert(Partitioned::Users, holder, &owned).await.unwrap();
     assert_eq!(standing, owned);
@@ -101,11 +101,11 @@ async fn a_master_that_became_a_replica_is_left() {
     let redis = redis(&servers.url());
     let leases = RedisLeases::new(redis, "test", 1);
     let fe1 = lease("fe1", 1);
-    let before = leases.renew(&fe1, [0, 0]).await.unwrap();
+    let before = leases.renew(&fe1, UNKNOWN_TABLES).await.unwrap();
     // A planned one: both stay up.
     servers.sentinel.ask::<()>("SENTINEL failover pool").await;
     eventually("a lease is renewed at the new master", async || {
-        let view = leases.renew(&fe1, [0, 0]).await;
+        let view = leases.renew(&fe1, UNKNOWN_TABLES).await;
         view.is_ok_and(|view| view.history != before.history)
     })
     .await;
@@ -120,13 +120,13 @@ async fn a_master_that_hung_and_comes_back_is_not_asked_again() {
     let store = member(&redis);
     let leases = RedisLeases::new(redis.clone(), "test", 1);
     let fe1 = lease("fe1", 1);
-    let before = leases.renew(&fe1, [0, 0]).await.unwrap();
+    let before = leases.renew(&fe1, UNKNOWN_TABLES).await.unwrap();
     store.take(home("alice"), 10, NOW).await.unwrap();
     bind(&store, "alice", "e1", 1).await.unwrap();
     servers.master.pause();
     let mut after = before.history;
     eventually("a lease is renewed at the new master", async || {
-        let view = leases.renew(&fe1, [0, 0]).await;
+        let view = leases.renew(&fe1, UNKNOWN_TABLES).await;
         after = view.map_or(after, |view| view.history);
         after != before.history
     })
@@ -138,7 +138,7 @@ async fn a_master_that_hung_and_comes_back_is_not_asked_again() {
         told.is_ok() && store.dirty() == 0
     })
     .await;
-    assert_eq!(leases.renew(&fe1, [0, 0]).await.unwrap().history, after);
+    assert_eq!(leases.renew(&fe1, UNKNOWN_TABLES).await.unwrap().history, after);
     let other = member(&crate::pool::redis(&servers.replica.url()));
     other.take(home("alice"), 20, NOW).await.unwrap();
     assert_eq!(endpoints(&other, "alice").await, ["e1", "e2"]);

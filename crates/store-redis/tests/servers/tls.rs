@@ -1,7 +1,7 @@
 //! TLS with servers that speak nothing else: who is trusted, who is not, and what is said of it.
 
-use store::LeaseStore;
 use store::suite::leases::lease;
+use store::{LeaseStore, UNKNOWN_TABLES};
 use store_redis::{Certificates, OwnCertificate, Redis, RedisLeases};
 use test_support::stores::{Authority, Issued, OwnRedis, RedisServer};
 
@@ -46,7 +46,7 @@ async fn problem(redis: &Redis) -> String {
 async fn works(redis: Redis) {
     let leases = RedisLeases::new(redis, "test", 1);
     let (fe1, fe2) = (lease("fe1", 1), lease("fe2", 1));
-    leases.renew(&fe1, [0, 0]).await.unwrap();
+    leases.renew(&fe1, UNKNOWN_TABLES).await.unwrap();
     let mut heard = false;
     eventually("a change is heard", async || {
         let hint = async {
@@ -54,7 +54,7 @@ async fn works(redis: Redis) {
             true
         };
         let come_and_go = async {
-            leases.renew(&fe2, [0, 0]).await.unwrap();
+            leases.renew(&fe2, UNKNOWN_TABLES).await.unwrap();
             leases.leave((&fe2.member, fe2.incarnation)).await.unwrap();
             false
         };
@@ -66,7 +66,7 @@ async fn works(redis: Redis) {
         heard
     })
     .await;
-    let view = leases.renew(&fe1, [0, 0]).await.unwrap();
+    let view = leases.renew(&fe1, UNKNOWN_TABLES).await.unwrap();
     assert_eq!(view.members, [fe1]);
 }
 

@@ -1,0 +1,236 @@
+//! A presence role in another process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rpc::presence::{
+    AccessRules, ContactChange, ContactList, ContactNews, ContactRefusal, Follow, FollowRefusal,
+    MemberChanges, OwnData, PresenceDocument, PresenceNews, Publish, PublishRefusal, Published, SeenWatcher,
+};
+use rpc::{Error, ErrorCode, Presence};
+use sip_types::AddressOfRecord;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::{Request, Streaming};
+use topology::MemberId;
+
+use super::{Caller, Carrier};
+use crate::MAX_MESSAGE;
+use crate::codec::error::error;
+use crate::codec::{Malformed, presence};
+use crate::proto::presence::v1 as wire;
+
+/// News a receiver here may lag behind by before it loses its stream.
+const LAG: usize = 1_024;
+
+/// A presence role at the other end of a [`Carrier`].
+#[derive(Clone)]
+pub struct RemotePresence<T> {
+    client: wire::presence_client::PresenceClient<T>,
+    caller: Caller,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl<T: Carrier> RemotePresence<T> {
+    /// The presence role at the other end of `carrier`. Streams of news are read by tasks of `tasks`, which end with `stop`.
+    pub fn new(carrier: T, tasks: TaskTracker, stop: CancellationToken) -> Self {
+        RemotePresence {
+            client: wire::presence_client::PresenceClient::new(carrier)
+                .max_decoding_message_size(MAX_MESSAGE),
+            caller: Caller::default(),
+            tasks,
+            stop,
+        }
+    }
+
+    /// The same with another deadline for each call. The default is 5 s.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.caller.deadline = deadline;
+        self
+    }
+}
+
+fn texts(addresses: &[AddressOfRecord]) -> Vec<String> {
+    addresses
+        .iter()
+        .map(|address| address.as_str().to_owned())
+        .collect()
+}
+
+#[async_trait]
+impl<T: Carrier> Presence for RemotePresence<T> {
+    async fn publish(&self, publish: Publish) -> Result<Result<Published, PublishRefusal>, Error> {
+        let request = self.caller.request(presence::publish_to_wire(&publish));
+        let mut client = self.client.clone();
+        let response = self.caller.call(client.publish(request)).await?;
+        presence::published(response).map_err(Malformed::in_answer)
+    }
+
+    async fn own(&self, user: &AddressOfRecord) -> Result<Option<Arc<OwnData>>, Error> {
+        let request = self.caller.request(wire::OwnRequest {
+            user: user.as_str().to_owned(),
+        });
+        let mut client = self.client.clone();
+        let response = self.caller.call(client.own(request)).await?;
+        let own = response.own.map(presence::own).transpose();
+        Ok(own.map_err(Malformed::in_answer)?.map(Arc::new))
+    }
+
+    async fn follow(
+        &self,
+        member: &MemberId,
+        follow: Vec<Follow>,
+    ) -> Result<Vec<Result<Arc<PresenceDocument>, FollowRefusal>>, Error> {
+        let asked = follow.len();
+        let request = self.caller.request(wire::FollowRequest {
+            member: member.as_str().to_owned(),
+            follow: follow
+                .into_iter()
+                .map(|one| wire::FollowOne {
+                    presentity: one.presentity.as_str().to_owned(),
+                    own: one.own,
+                })
+                .collect(),
+        });
+        let mut client = self.client.clone();
+        presence::followed(self.caller.call(client.follow(request)).await?, asked)
+    }
+
+    async fn unfollow(&self, member: &MemberId, presentities: Vec<AddressOfRecord>) -> Result<(), Error> {
+        let request = self.caller.request(wire::UnfollowRequest {
+            member: member.as_str().to_owned(),
+            presentities: texts(&presentities),
+        });
+        let mut client = self.client.clone();
+        self.caller.call(client.unfollow(request)).await?;
+        Ok(())
+    }
+
+    async fn news(&self, member: &MemberId) -> Result<ReceiverStream<PresenceNews>, Error> {
+        // No deadline in the request: it would be one of the whole stream.
+        let request = Request::new(wire::NewsRequest {
+            member: member.as_str().to_owned(),
+        });
+        let mut client = self.client.clone();
+        let open = async {
+            let mut news = client.news(request).await?.into_inner();
+            let first = news.message().await?;
+            Ok((news, first))
+        };
+        let (news, first) = match timeout(self.caller.deadline, open).await {
+            Ok(opened) => opened.map_err(|status| error(&status))?,
+            Err(_) => return Err(self.caller.too_late()),
+        };
+        let ended = || Error::new(ErrorCode::Unavailable, "the owner ended a stream of news at once");
+        let first = first.ok_or_else(ended)?;
+        let (sender, receiver) = mpsc::channel(LAG);
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            // Whoever holds the receiver sees the end of its stream.
+            let why = tokio::select! {
+                why = pass_on(news, first, &sender) => why,
+                () = stop.cancelled() => return,
+                () = sender.closed() => return,
+            };
+            tracing::info!(reason = why, "a stream of news of presence ended");
+        });
+        Ok(ReceiverStream::new(receiver))
+    }
+
+    async fn watched(
+        &self,
+        member: &MemberId,
+        presentity: &AddressOfRecord,
+        watchers: Vec<SeenWatcher>,
+    ) -> Result<(), Error> {
+        let request = self.caller.request(wire::WatchedRequest {
+            member: member.as_str().to_owned(),
+            presentity: presentity.as_str().to_owned(),
+            watchers: presence::watchers_to_wire(&watchers),
+        });
+        let mut client = self.client.clone();
+        self.caller.call(client.watched(request)).await?;
+        Ok(())
+    }
+
+    async fn change_members(
+        &self,
+        user: &AddressOfRecord,
+        changes: MemberChanges,
+    ) -> Result<Result<Arc<AccessRules>, PublishRefusal>, Error> {
+        let request = self
+            .caller
+            .request(presence::change_members_to_wire(user, &changes));
+        let mut client = self.client.clone();
+        let response = self.caller.call(client.change_members(request)).await?;
+        presence::members_changed(response).map_err(Malformed::in_answer)
+    }
+
+    async fn acknowledge(&self, user: &AddressOfRecord, watchers: Vec<AddressOfRecord>) -> Result<(), Error> {
+        let request = self.caller.request(wire::AcknowledgeRequest {
+            user: user.as_str().to_owned(),
+            watchers: texts(&watchers),
+        });
+        let mut client = self.client.clone();
+        self.caller.call(client.acknowledge(request)).await?;
+        Ok(())
+    }
+
+    async fn contacts(&self, user: &AddressOfRecord) -> Result<Arc<ContactList>, Error> {
+        let request = self.caller.request(wire::ContactsRequest {
+            user: user.as_str().to_owned(),
+        });
+        let mut client = self.client.clone();
+        let response = self.caller.call(client.contacts(request)).await?;
+        presence::list(response)
+            .map(Arc::new)
+            .map_err(Malformed::in_answer)
+    }
+
+    async fn change_contacts(
+        &self,
+        user: &AddressOfRecord,
+        known: Option<u64>,
+        change: ContactChange,
+    ) -> Result<Result<ContactNews, ContactRefusal>, Error> {
+        let request = self
+            .caller
+            .request(presence::change_to_wire(user, known, &change));
+        let mut client = self.client.clone();
+        let response = self.caller.call(client.change_contacts(request)).await?;
+        presence::contacts_changed(response).map_err(Malformed::in_answer)
+    }
+}
+
+/// Passes news on until there are no more, or none that can be trusted; says why.
+async fn pass_on(
+    mut news: Streaming<wire::NewsResponse>,
+    first: wire::NewsResponse,
+    sender: &mpsc::Sender<PresenceNews>,
+) -> String {
+    let mut batch = first;
+    loop {
+        for item in batch.items {
+            match presence::news(item) {
+                Ok(None) => {}
+                Ok(Some(item)) => {
+                    if sender.try_send(item).is_err() {
+                        return "its receiver does not keep up".to_owned();
+                    }
+                }
+                Err(malformed) => return malformed.to_string(),
+            }
+        }
+        batch = match news.message().await {
+            Ok(Some(batch)) => batch,
+            Ok(None) => return "the owner closed it".to_owned(),
+            Err(status) => return error(&status).message,
+        };
+    }
+}

@@ -1,5 +1,7 @@
 //! What a front end counts, and how the scrape page shows it.
 
+pub(crate) mod presence;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -83,6 +85,7 @@ pub struct Counters {
     /// From the request to its final response.
     durations: [Histogram; KNOWN + 1],
     delivery: Histogram,
+    pub(crate) presence: presence::Presence,
 }
 
 fn add(counter: Option<&AtomicU64>) {
@@ -188,6 +191,7 @@ impl Counters {
         page.counter(&names::HEALTH_PROBES, &[], read(&self.probes));
         page.counter(&names::SIP_DUPLICATE_DELIVERIES, &[], read(&self.duplicates));
         page.histogram(&names::IM_DELIVERY_DURATION, &[], &self.delivery.snapshot());
+        self.presence.collect(page);
     }
 }
 

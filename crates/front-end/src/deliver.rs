@@ -200,6 +200,6 @@ fn outcome(status: StatusCode) -> Result<(), FailureReason> {
 
 /// RFC 3261 section 12.2.1.2: these answers end the dialog of a request in it. Lync-family clients also drop the session
 /// on 480.
-fn ends_dialog(status: StatusCode) -> bool {
+pub(crate) fn ends_dialog(status: StatusCode) -> bool {
     matches!(status.code(), 404 | 408 | 410 | 416 | 480..=485 | 489 | 501 | 604)
 }

@@ -16,10 +16,21 @@ use crate::service::FrontEndService;
 use crate::{sign_in, trace};
 
 /// The methods answered here, for Allow.
-pub(crate) const ALLOW: &str = "REGISTER, OPTIONS, INVITE, ACK, CANCEL, BYE, MESSAGE, INFO";
+pub(crate) const ALLOW: &str =
+    "REGISTER, OPTIONS, INVITE, ACK, CANCEL, BYE, MESSAGE, INFO, SUBSCRIBE, PUBLISH, SERVICE";
 
 /// Extensions a request may demand (RFC 3261 section 8.2.2.3).
-const REQUIRABLE: [&str; 5] = ["path", "outbound", "gruu", "gruu-10", "ms-benotify"];
+const REQUIRABLE: [&str; 9] = [
+    "path",
+    "outbound",
+    "gruu",
+    "gruu-10",
+    "ms-benotify",
+    "eventlist",
+    "recipient-list-subscribe",
+    "adhoclist",
+    "categoryList",
+];
 
 /// A new request: checked, signed in where it is not, and handed to its method.
 pub(crate) fn request(
@@ -164,12 +175,13 @@ pub(crate) fn dispatch(incoming: Incoming) {
             let response = method::options::answer(&incoming.request, &incoming.service.ids.tag());
             incoming.respond(response);
         }
-        // RFC 6665 section 4.2.1.3 and RFC 3903 section 6: an event nobody serves.
-        Method::Subscribe | Method::Publish => refuse(&incoming, StatusCode::BAD_EVENT),
+        Method::Subscribe => method::subscribe::handle(incoming, destination),
+        Method::Publish => method::publish::handle(incoming, destination.as_ref()),
         Method::Notify | Method::Benotify | Method::Update | Method::Prack => {
             refuse(&incoming, StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST);
         }
-        Method::Refer | Method::Service => refuse(&incoming, StatusCode::METHOD_NOT_ALLOWED),
+        Method::Service => method::service::handle(incoming, destination.as_ref()),
+        Method::Refer => refuse(&incoming, StatusCode::METHOD_NOT_ALLOWED),
         // A CANCEL that matches no INVITE (RFC 3261 section 9.2).
         Method::Cancel => refuse(&incoming, StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST),
         Method::Ack => {}
@@ -177,9 +189,12 @@ pub(crate) fn dispatch(incoming: Incoming) {
     }
 }
 
-/// RFC 3261 section 16.3: what is to go on to somebody else needs a hop for it. OPTIONS and REGISTER end here.
+/// RFC 3261 section 16.3: what is to go on to somebody else needs a hop for it. What is about this server or its state ends here.
 fn no_hops_left(request: &Request) -> bool {
-    let ends_here = matches!(request.method(), Method::Options | Method::Register);
+    let ends_here = matches!(
+        request.method(),
+        Method::Options | Method::Register | Method::Subscribe | Method::Publish | Method::Service
+    );
     let hops = request.headers().optional::<MaxForwards>();
     !ends_here && hops.is_ok_and(|hops| hops == Some(MaxForwards(0)))
 }

@@ -154,6 +154,7 @@ impl FrontEndService {
     }
 
     fn tell_to_go(self: &Arc<Self>, flow: &Arc<Flow>) {
+        self.deactivate_watching(flow);
         for registration in flow.registrations() {
             if registration.client.family == ClientFamily::Lync {
                 let why = "the server asks to sign in again";

@@ -26,8 +26,11 @@ use crate::client::Client;
 use crate::config::Advertised;
 use crate::counters::Refused;
 use crate::leg::Leg;
+use crate::presence::lync::held::Held;
+use crate::presence::published::Published;
+use crate::presence::watching::Watching;
 use crate::recent::{Admission, Delivered, Recent};
-use crate::service::FrontEndService;
+use crate::service::{FrontEndService, now};
 use crate::share::Share;
 use crate::sign_in::{self, PendingNtlm};
 use crate::signing;
@@ -59,6 +62,12 @@ pub(crate) struct Registration {
 pub(crate) struct Flow {
     connection: Arc<Connection>,
     id: ConnectionId,
+    /// Its subscriptions.
+    pub(crate) watching: Watching,
+    /// What its endpoint has published by PUBLISH.
+    pub(crate) published: Published,
+    /// What its endpoint has published by SERVICE.
+    pub(crate) categories: Held,
     /// Invariant: never locked while a leg's state is being waited for, never held across an await.
     inner: Mutex<Inner>,
     /// Requests of the client that wait for another role, until the connection's task takes them over.
@@ -113,6 +122,9 @@ impl Flow {
         Arc::new(Flow {
             connection: Arc::clone(connection),
             id: ConnectionId(service.config.first_connection + connection.id().get()),
+            watching: Watching::default(),
+            published: Published::default(),
+            categories: Held::default(),
             inner: Mutex::new(Inner {
                 transactions: Transactions::new(service.ids.number()),
                 waiting: HashMap::new(),
@@ -129,7 +141,7 @@ impl Flow {
                 share: Share::new(service.config.requests_per_second),
                 plain_only: false,
                 no_typing: false,
-                active: Instant::now(),
+                active: now(),
                 parting: false,
                 shut: false,
                 gone: false,
@@ -280,7 +292,7 @@ impl Flow {
             .filter(|_| cseq.method == Method::Invite)
             .and_then(|leg| leg.ack(cseq.number))
         {
-            self.send_ack(service, ack.build());
+            self.send_unanswered(service, ack.build());
         }
     }
 
@@ -293,7 +305,7 @@ impl Flow {
         if response.status().is_final() {
             inner.invites.remove(key);
         }
-        if inner.transactions.respond(key, &response, Instant::now()).is_ok() {
+        if inner.transactions.respond(key, &response, now()).is_ok() {
             self.write_response(&mut inner, response);
         }
     }
@@ -348,7 +360,7 @@ impl Flow {
             // Nobody would read the answer.
             return (None, receiver);
         }
-        let key = match inner.transactions.start(&request, Instant::now()) {
+        let key = match inner.transactions.start(&request, now()) {
             Ok(key) => key,
             Err(error) => {
                 // A defect of ours; the dropped sender tells the caller that there will be no answer.
@@ -366,16 +378,16 @@ impl Flow {
         (Some(key), receiver)
     }
 
-    /// Sends the ACK of a 2xx, which is no transaction.
-    pub(crate) fn send_ack(&self, service: &FrontEndService, ack: Request) {
-        service.counters.request_out(ack.method());
-        self.write_request(&mut self.inner.lock(), ack);
+    /// Sends what is never answered and so no transaction: the ACK of a 2xx, a BENOTIFY (MS-SIP).
+    pub(crate) fn send_unanswered(&self, service: &FrontEndService, request: Request) {
+        service.counters.request_out(request.method());
+        self.write_request(&mut self.inner.lock(), request);
     }
 
     /// Takes an INVITE of ours back: sends the CANCEL now or after the first 1xx (RFC 3261 section 9.1).
     pub(crate) fn cancel(&self, service: &FrontEndService, key: &ClientKey) {
         let mut inner = self.inner.lock();
-        if let Some(cancel) = inner.transactions.cancel(key, Instant::now()) {
+        if let Some(cancel) = inner.transactions.cancel(key, now()) {
             service.counters.request_out(cancel.method());
             self.write_request(&mut inner, cancel);
         }
@@ -542,12 +554,12 @@ impl Flow {
 
     /// Takes a token for one more request.
     pub(crate) fn admit_request(&self) -> bool {
-        self.inner.lock().share.admit(Instant::now())
+        self.inner.lock().share.admit(now())
     }
 
     /// Whether more than the share has come for longer than is borne.
     pub(crate) fn exceeds_for_too_long(&self) -> bool {
-        self.inner.lock().share.exceeds_for_too_long(Instant::now())
+        self.inner.lock().share.exceeds_for_too_long(now())
     }
 
     // === registrations ===
@@ -706,7 +718,7 @@ impl Flow {
         self.inner
             .lock()
             .recent
-            .admit(Delivered::new(endpoint, id), Instant::now())
+            .admit(Delivered::new(endpoint, id), now())
     }
 
     /// Whether the client was given this message already, or is being given it.
@@ -718,7 +730,7 @@ impl Flow {
     pub(crate) fn note_message(&self, endpoint: &EndpointId, id: rpc::MessageId) {
         let message = Delivered::new(endpoint, id);
         let mut inner = self.inner.lock();
-        if let Admission::Deliver = inner.recent.admit(message, Instant::now()) {
+        if let Admission::Deliver = inner.recent.admit(message, now()) {
             inner.recent.finish(message, Ok(()));
         }
     }
@@ -772,7 +784,7 @@ impl Flow {
     pub(crate) fn await_ack(&self, leg: &Arc<Leg>) {
         let mut inner = self.inner.lock();
         if !inner.gone {
-            let deadline = Instant::now() + timer::TIMEOUT;
+            let deadline = now() + timer::TIMEOUT;
             inner.unacknowledged.push((deadline, Arc::clone(leg)));
         }
         drop(inner);
@@ -821,9 +833,11 @@ impl Flow {
     // === time and the end ===
 
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        let watching = self.watching.next_expiry();
         let inner = self.inner.lock();
         let ack = inner.unacknowledged.iter().map(|(deadline, _)| *deadline).min();
-        inner.transactions.next_timeout().into_iter().chain(ack).min()
+        let transactions = inner.transactions.next_timeout();
+        transactions.into_iter().chain(ack).chain(watching).min()
     }
 
     /// Does what is due; returns the sessions whose ACK never came.

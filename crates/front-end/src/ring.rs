@@ -141,7 +141,7 @@ impl Attempt {
             self.service.forget(&self.leg);
             return Err(FailureReason::Unavailable);
         }
-        self.leg.flow.send_ack(&self.service, answered.ack.build());
+        self.leg.flow.send_unanswered(&self.service, answered.ack.build());
         if !answered.wanted {
             self.service.undo(&self.leg);
             return Err(FailureReason::Cancelled);

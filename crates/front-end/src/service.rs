@@ -12,17 +12,18 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 use rpc::{
     Binding, Deliver, EndpointAddress, EndpointId, Epoch, Error, FailureReason, Freshness, HeldLeg,
-    ImMcuClient, InFlight, LegHolder, LegId, RegistrarClient, Ring, RingAnswer, Signal, Target, Unregister,
-    Which,
+    ImMcuClient, InFlight, LegHolder, LegId, PresenceClient, RegistrarClient, Ring, RingAnswer, Signal,
+    Target, Unregister, Which,
 };
 use sip_auth::digest::DigestCredentials;
 use sip_auth::nonce::{CheckedNonce, NonceKey, NonceScope, ReturnedOn};
 use sip_auth::replay::ReplayWindow;
+use sip_auth::signature::SecurityAssociation;
 use sip_auth::throttle::AddressThrottle;
 use sip_core::Received;
 use sip_transport::{CloseReason, Connection, Handler, RateLimit};
 use sip_types::{AddressOfRecord, Message, ParseError, Request, SipStr, Uri};
-use telemetry::trace;
+use telemetry::{Page, names, trace};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -30,9 +31,10 @@ use topology::Partition;
 
 use crate::config::FrontEndConfig;
 use crate::counters::{Counters, Refused};
-use crate::flow::{Flow, Registration};
+use crate::flow::{Flow, Registration, SignedIn};
 use crate::ids::Ids;
 use crate::leg::Leg;
+use crate::presence::PresenceFace;
 use crate::shards::Shards;
 use crate::{deliver, dispatch, identity, method, ring, signal};
 
@@ -47,6 +49,7 @@ pub(crate) struct FrontEndService {
     pub(crate) config: FrontEndConfig,
     pub(crate) registrar: RegistrarClient,
     pub(crate) immcu: ImMcuClient,
+    pub(crate) presence: PresenceFace,
     pub(crate) counters: Counters,
     pub(crate) ids: Ids,
     pub(crate) nonces: NonceKey,
@@ -68,7 +71,7 @@ pub(crate) struct FrontEndService {
 
 /// A front end, to be given to the transport as its handler and to the pool as a member. Cheap to clone.
 #[derive(Clone)]
-pub struct FrontEnd(Arc<FrontEndService>);
+pub struct FrontEnd(pub(crate) Arc<FrontEndService>);
 
 impl FrontEnd {
     /// A front end over these roles. `nonces` is the pool's; `seed` is random and different in every process.
@@ -76,15 +79,18 @@ impl FrontEnd {
         config: FrontEndConfig,
         registrar: RegistrarClient,
         immcu: ImMcuClient,
+        presence: PresenceClient,
         nonces: NonceKey,
         seed: [u8; 16],
     ) -> Self {
         let sign_ins = config.sign_ins_per_second;
+        let stopping = CancellationToken::new();
         FrontEnd(Arc::new(FrontEndService {
             targetname: Arc::from(config.fqdn.as_str()),
             config,
             registrar,
             immcu,
+            presence: PresenceFace::new(presence, stopping.clone()),
             counters: Counters::default(),
             ids: Ids::new(seed),
             nonces,
@@ -95,7 +101,7 @@ impl FrontEnd {
             sign_ins: Mutex::new(RateLimit::new(sign_ins, sign_ins)),
             unauthenticated: Mutex::default(),
             tasks: TaskTracker::new(),
-            stopping: CancellationToken::new(),
+            stopping,
             turning_away: AtomicBool::new(false),
         }))
     }
@@ -103,6 +109,18 @@ impl FrontEnd {
     /// What it counts.
     pub fn counters(&self) -> &Counters {
         &self.0.counters
+    }
+
+    /// Writes what it counts and holds to a scrape page.
+    pub fn collect(&self, page: &mut Page) {
+        use names::label::EVENT;
+        self.0.counters.collect(page);
+        for (package, count) in self.0.subscriptions() {
+            let labels = [(EVENT, package.as_str())];
+            page.gauge(&names::PRESENCE_SUBSCRIPTIONS_ACTIVE, &labels, count as f64);
+        }
+        let followed = self.0.presence.following.len();
+        page.gauge(&names::PRESENCE_FOLLOWED, &[], followed as f64);
     }
 
     /// Open connections.
@@ -118,6 +136,11 @@ impl FrontEnd {
     /// Follows the registrar's changes for as long as the front end serves: run it as a task.
     pub async fn follow_bindings(self) {
         self.0.follow_bindings().await;
+    }
+
+    /// Follows the presence that clients watch for as long as the front end serves: run it as a task.
+    pub async fn follow_presence(self) {
+        self.0.follow_presence().await;
     }
 
     /// From now on nobody signs in here: who tries on a connection of its own is told to go elsewhere at once (503,
@@ -154,6 +177,7 @@ impl FrontEnd {
         self.0.stopping.cancel();
         self.0.tasks.close();
         self.0.tasks.wait().await;
+        self.0.presence.finish().await;
     }
 }
 
@@ -201,6 +225,14 @@ impl FrontEndService {
             return None;
         }
         Some((flow, registration))
+    }
+
+    /// From now on a connection is this user's, and nothing on it is anybody else's.
+    pub(crate) fn sign_in(&self, flow: &Flow, who: &Arc<SignedIn>, association: Option<SecurityAssociation>) {
+        for former in flow.sign_in(Arc::clone(who), association) {
+            self.unregister(former.aor, former.endpoint, former.epoch);
+        }
+        self.end_watching_of_others(flow, &who.aor);
     }
 
     /// Removes the binding of a connection that is gone. Another one made since is left alone.
@@ -361,6 +393,11 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
+/// The present time. The runtime's clock, as that of the transport, so that tests can move it.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
 /// Unix seconds.
 pub(crate) fn unix_now() -> u64 {
     SystemTime::now()
@@ -379,7 +416,7 @@ pub(crate) fn sip_date() -> String {
 
 /// What a front end knows about one connection.
 pub struct Session {
-    flow: Arc<Flow>,
+    pub(crate) flow: Arc<Flow>,
     /// Requests of the client that wait for another role.
     in_flight: InFlight,
     /// While there are any, a stop waits for them.
@@ -450,6 +487,7 @@ impl Handler for FrontEnd {
             self.0.undo(&leg);
             self.0.leave(&leg);
         }
+        self.0.end_expired(&session.flow);
     }
 
     fn next_timer(&self, session: &Session) -> Option<Instant> {
@@ -470,6 +508,7 @@ impl Handler for FrontEnd {
         let (service, flow) = (&self.0, &session.flow);
         service.flows.remove(&flow.id());
         let remains = flow.end();
+        service.end_watching(flow);
         tracing::debug!(connection = %flow.id(), ?reason, "connection closed");
         for leg in remains.legs {
             service.forget(&leg);

@@ -20,7 +20,7 @@
 //!
 //! To bound something new: a figure in `limits.rs`, a name in `counters.rs`, the check where the resource is
 //! taken, and a test that hits it. To carry SIP over something else than TCP: implement tokio's `AsyncRead` and
-//! `AsyncWrite` for it and give it to the driver as listener and `Transport::connect` do.
+//! `AsyncWrite` for it and give it to [`Transport::carry`].
 
 mod admission;
 mod alarm;

@@ -6,12 +6,14 @@ use crate::counters::Counters;
 use crate::driver::{Driver, Role};
 use crate::handler::Handler;
 use crate::limits::{InvalidLimit, Limits};
+use crate::proxy::Expectation;
 use crate::registry::Registry;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
@@ -116,6 +118,28 @@ impl Transport {
         );
         self.tasks.spawn(driver);
         usable.await.map_err(|_| ConnectError::Handshake)
+    }
+
+    /// Serves a flow that came another way than through a listener: over anything that carries bytes, such as a pipe in
+    /// memory. It has the bounds of an accepted connection in clear text, but for the number of connections.
+    pub fn carry<S, H>(&self, stream: S, peer: SocketAddr, local: SocketAddr, handler: Arc<H>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        H: Handler,
+    {
+        let role = Role::Server {
+            tls: None,
+            proxy: Expectation::None,
+        };
+        let ends = Ends {
+            peer,
+            local,
+            outbound: false,
+            probe: false,
+        };
+        let shared = self.context("carried");
+        let driver = Driver::new(stream, role, ends, None, handler, shared, Arc::default());
+        self.tasks.spawn(driver);
     }
 
     /// The connections we opened that are usable now.

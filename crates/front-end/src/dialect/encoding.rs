@@ -1,9 +1,11 @@
-//! Content-Encoding of bodies clients send (RFC 3261 section 20.12). Linphone 5.1 deflates its receipts.
+//! Content-Encoding (RFC 3261 section 20.12). Linphone 5.1 deflates its receipts and its lists.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 
 use bytes::Bytes;
+use flate2::Compression;
 use flate2::read::ZlibDecoder;
+use flate2::write::ZlibEncoder;
 
 /// Longest body after decoding: the limit that holds for what a client sends in clear.
 const BODY_FROM_CLIENT: usize = 128 * 1024;
@@ -40,14 +42,38 @@ pub(crate) fn decode(coding: &str, body: &Bytes) -> Result<Bytes, EncodingError>
     }
 }
 
+/// Below this a body is not worth the work.
+const WORTH_DEFLATING: usize = 1_024;
+
+/// The body as `Content-Encoding: deflate`; `None` if that saves nothing worth speaking of.
+pub(crate) fn deflate(plain: &Bytes) -> Option<Bytes> {
+    if plain.len() < WORTH_DEFLATING {
+        return None;
+    }
+    let mut encoder = ZlibEncoder::new(Vec::with_capacity(plain.len() / 4), Compression::fast());
+    // Writing to a vector does not fail.
+    encoder.write_all(plain).ok()?;
+    let deflated = encoder.finish().ok()?;
+    (deflated.len() < plain.len() / 4 * 3).then(|| Bytes::from(deflated))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
-
-    use flate2::Compression;
-    use flate2::write::ZlibEncoder;
-
     use super::*;
+
+    #[test]
+    fn what_we_deflate_is_what_we_inflate_and_small_or_random_bodies_stay() {
+        let long = Bytes::from("<resource/>".repeat(500));
+        let deflated = super::deflate(&long).unwrap();
+        assert!(deflated.len() < long.len() / 10);
+        assert_eq!(decode("deflate", &deflated).unwrap(), long);
+        assert_eq!(super::deflate(&Bytes::from_static(b"<resource/>")), None);
+        let random: Vec<u8> = (0..4_096_u32)
+            .map(|n| (n.wrapping_mul(n) ^ (n >> 3)) as u8)
+            .collect();
+        let twice = super::deflate(&Bytes::from(random));
+        assert!(twice.is_none_or(|twice| twice.len() < 3_072));
+    }
 
     fn deflate(plain: &[u8]) -> Bytes {
         let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());

@@ -2,11 +2,15 @@
 
 pub(crate) mod bye;
 pub(crate) mod cancel;
+pub(crate) mod event;
 pub(crate) mod info;
 pub(crate) mod invite;
 pub(crate) mod message;
 pub(crate) mod options;
+pub(crate) mod publish;
 pub(crate) mod register;
+pub(crate) mod service;
+pub(crate) mod subscribe;
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -4,6 +4,7 @@ use sip_types::{HeaderName, Request, Response, StatusCode};
 
 use crate::dialect::incoming::ACCEPT;
 use crate::dispatch::ALLOW;
+use crate::presence::ALLOW_EVENTS;
 
 /// The answer, the same for everybody: it tells nothing about users.
 pub(crate) fn answer(request: &Request, tag: &str) -> Response {
@@ -11,8 +12,12 @@ pub(crate) fn answer(request: &Request, tag: &str) -> Response {
         .reply(StatusCode::OK)
         .to_tag(tag)
         .header(HeaderName::Allow, ALLOW)
+        .header(HeaderName::AllowEvents, ALLOW_EVENTS)
         .header(HeaderName::Accept, ACCEPT)
         .header(HeaderName::AcceptEncoding, "deflate, identity")
-        .header(HeaderName::Supported, "path, outbound, gruu")
+        .header(
+            HeaderName::Supported,
+            "path, outbound, gruu, eventlist, recipient-list-subscribe",
+        )
         .build()
 }

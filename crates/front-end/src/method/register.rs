@@ -13,6 +13,7 @@ use sip_types::{HeaderName, NameAddr, Request, ResponseBuilder, StatusCode};
 use super::Incoming;
 use crate::client;
 use crate::flow::Registration;
+use crate::presence::lync::ALLOW_EVENTS;
 
 /// How often a Lync-family client sends its keep-alive.
 const LYNC_KEEP_ALIVE: Duration = Duration::from_secs(300);
@@ -263,12 +264,14 @@ fn accepted(incoming: &Incoming, bindings: &[Binding]) -> ResponseBuilder {
                 reply = reply.header(HeaderName::Expires, own);
             }
             // SIPE 1.25 compares whole values: one option per line. Together they switch the client to its modern
-            // dialect. Allow-Events stays away until there is an event to allow.
+            // dialect.
             let alive = format!(
                 "UAS; tcp=no; hop-hop=yes; end-end=no; timeout={}",
                 LYNC_KEEP_ALIVE.as_secs()
             );
             reply = reply
+                .header(HeaderName::AllowEvents, ALLOW_EVENTS)
+                .raw_line("presence-state: register-action=\"added\"")
                 .header(HeaderName::Supported, "adhoclist")
                 .header(HeaderName::Supported, "msrtc-event-categories")
                 .header(HeaderName::Server, "RTC/4.0")

@@ -237,9 +237,7 @@ impl Attempt {
             display_name: identity.display_name,
         });
         tracing::debug!(user = %telemetry::user(who.aor.as_str()), connection = %self.flow.id(), "signed in");
-        for former in self.flow.sign_in(Arc::clone(&who), association) {
-            self.service.unregister(former.aor, former.endpoint, former.epoch);
-        }
+        self.service.sign_in(&self.flow, &who, association);
         dispatch::dispatch(Incoming {
             service: self.service,
             flow: self.flow,

@@ -75,7 +75,7 @@ setup:    ## all that is needed for the above; prints or installs what is missin
 toolchain:  # a C compiler and Rust
 	@.ci/setup toolchain
 
-services: # the test runner, and the servers that tests start
+services: # the test runner, and the programs that tests start
 	@.ci/setup toolchain runner services
 
 runner:   # that and the test runner

@@ -5,6 +5,7 @@ mod echo;
 mod endpoints;
 mod errors;
 mod otlp;
+mod presence;
 mod readme;
 mod sipp;
 mod talk;
@@ -33,6 +34,13 @@ impl Pool {
     async fn baresip(&self, account: &Account, contacts: &[&str]) -> Result<Baresip> {
         let mut client = Baresip::start(self.sandbox.tls()?, &self.sandbox.ca()?, contacts).await?;
         client.sign_in(account).await?;
+        Ok(client)
+    }
+
+    /// baresip, signed in; it publishes its presence and watches `contacts`.
+    async fn baresip_with_presence(&self, account: &Account, contacts: &[&str]) -> Result<Baresip> {
+        let mut client = Baresip::watching(self.sandbox.tls()?, &self.sandbox.ca()?, contacts).await?;
+        client.sign_in_publishing(account).await?;
         Ok(client)
     }
 

@@ -45,6 +45,7 @@ const PLAN: &[(&str, &[&str])] = &[
         &["sip-types", "topology", "rpc", "store", "sip-auth", "telemetry"],
     ),
     ("immcu", &["sip-types", "topology", "rpc", "telemetry"]),
+    ("presence", &["sip-types", "topology", "rpc", "store"]),
     // An adapter like those of the second floor; it stands here so that its tests may put a real role behind it.
     (
         "rpc-wire",
@@ -71,6 +72,7 @@ const PLAN: &[(&str, &[&str])] = &[
             "front-end",
             "registrar",
             "immcu",
+            "presence",
         ],
     ),
     (

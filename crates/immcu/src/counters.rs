@@ -43,6 +43,8 @@ pub struct Counters {
     rerouted: AtomicU64,
     lost_calls: AtomicU64,
     archive_gaps: AtomicU64,
+    blocked: AtomicU64,
+    rules_unknown: AtomicU64,
     signals_sent: AtomicU64,
     signals_conflated: AtomicU64,
     opens: AtomicU64,
@@ -72,6 +74,10 @@ pub struct Snapshot {
     pub lost_calls: u64,
     /// Records the archive did not take although their messages were delivered, and outcomes it did not take.
     pub archive_gaps: u64,
+    /// Messages, sessions and typing indications refused because the recipient has blocked the sender.
+    pub blocked: u64,
+    /// Those that went on although the access rules of the recipient could not be asked for.
+    pub rules_unknown: u64,
     /// Typing indications passed on.
     pub signals_sent: u64,
     /// Typing indications replaced by a newer one before they were passed on.
@@ -101,6 +107,8 @@ impl Counters {
             Event::Rerouted => &self.rerouted,
             Event::Lost => &self.lost_calls,
             Event::ArchiveGap => &self.archive_gaps,
+            Event::Blocked => &self.blocked,
+            Event::RulesUnknown => &self.rules_unknown,
             Event::SignalSent => &self.signals_sent,
             Event::SignalConflated => &self.signals_conflated,
             Event::Open => &self.opens,
@@ -129,6 +137,8 @@ impl Counters {
             rerouted: read(&self.rerouted),
             lost_calls: read(&self.lost_calls),
             archive_gaps: read(&self.archive_gaps),
+            blocked: read(&self.blocked),
+            rules_unknown: read(&self.rules_unknown),
             signals_sent: read(&self.signals_sent),
             signals_conflated: read(&self.signals_conflated),
             opens: read(&self.opens),

@@ -230,6 +230,10 @@ pub(crate) enum Event {
     Lost,
     /// A message was delivered without its best-effort record.
     ArchiveGap,
+    /// Something was refused because its recipient has blocked the sender.
+    Blocked,
+    /// Something went on although it is not known whom its recipient has blocked.
+    RulesUnknown,
     /// A typing indication was passed on.
     SignalSent,
     /// A typing indication was replaced by a newer one.

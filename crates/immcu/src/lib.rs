@@ -16,6 +16,7 @@
 //! * another input or effect of a conversation: a method in a file of `conversation/`, a variant in `effect.rs`, its
 //!   execution in `service/run.rs`, and an action in `conversation/simulation/`.
 
+mod access;
 mod archive;
 mod conversation;
 mod counters;
@@ -29,6 +30,7 @@ mod rank;
 mod service;
 mod timers;
 
+pub use access::Access;
 pub use archive::{Archive, ArchiveMode, Disposition, KeepNothing, NotArchived, OutcomeRecord, Record};
 pub use counters::{Counters, Snapshot};
 pub use filter::{MessageFilter, PassAll, Verdict};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use config::{Config, Database as Place};
 use registrar::Stores;
-use store::{BindingStore, StoreError};
+use store::{BindingStore, PresenceStore, StoreError};
 use store_postgres::ConnectOptions;
 
 use crate::control;
@@ -48,6 +48,14 @@ impl Database {
         match self {
             Database::Embedded(database) => Stores::new(Arc::new(database.clone()), bindings),
             Database::Postgres(database) => Stores::new(Arc::new(database.clone()), bindings),
+        }
+    }
+
+    /// What the owners of presence keep things in.
+    pub(crate) fn presence(&self) -> Arc<dyn PresenceStore> {
+        match self {
+            Database::Embedded(database) => Arc::new(database.clone()),
+            Database::Postgres(database) => Arc::new(database.clone()),
         }
     }
 

@@ -8,14 +8,18 @@ use config::Config;
 use front_end::FrontEnd;
 use immcu::ImMcuService;
 use membership::{Membership, PartitionedRole, Validity};
+use presence::PresenceService;
 use registrar::PooledRegistrar;
-use rpc::{DirectoryClient, Error, ErrorCode, Fence, FrontEndClient, ImMcuClient, RegistrarClient};
+use rpc::{
+    DirectoryClient, Error, ErrorCode, Fence, FrontEndClient, ImMcuClient, PresenceClient, RegistrarClient,
+};
 use rpc_wire::exchange::{ConversationRouter, Counters, ExchangeOwner};
 use rpc_wire::proto::immcu::v1::im_mcu_server::ImMcuServer;
 use rpc_wire::transport::{Authority, Bound, Channel, Connector, MemberTls, Suspects, listen};
 use rpc_wire::{
     CacheSize, CachedRegistrar, Health as RpcHealth, LocalRegistrar, MAX_MESSAGE, OwnerMember,
-    RemoteDirectory, RemoteRegistrar, RoutedRegistrar, RpcServer, any_carrier,
+    RemoteDirectory, RemotePresence, RemoteRegistrar, RoutedPresence, RoutedRegistrar, RpcServer,
+    any_carrier,
 };
 use sip_auth::key_file::KeyFile;
 use store::{Incarnation, PartitionedBindings};
@@ -26,7 +30,7 @@ use crate::background::Background;
 use crate::error::StartError;
 use crate::health::Health;
 use crate::ops::DrainRequest;
-use crate::pool::{self, Conversations, LeaseFence, RoleRoutes, RpcPeers, This, Users};
+use crate::pool::{self, Conversations, LeaseFence, Presentities, RoleRoutes, RpcPeers, This, Users};
 use crate::roles::Node;
 use crate::shared::Shared;
 
@@ -51,6 +55,7 @@ pub(crate) struct Member {
     connector: Connector,
     users: Arc<Users>,
     conversations: Arc<Conversations>,
+    presentities: Arc<Presentities>,
     exchange: Arc<Counters>,
     /// The front end of this member, once it is there.
     front_end: Arc<OnceLock<FrontEnd>>,
@@ -91,12 +96,16 @@ impl Member {
         let connector = Connector::new(tls);
         let shared = Shared::open(node, &connector).await?;
         let (users, conversations) = (Arc::new(Users::default()), Arc::new(Conversations::default()));
+        let presentities = Arc::new(Presentities::default());
         let mut owning: Vec<Arc<dyn PartitionedRole>> = Vec::new();
         if roles.contains(&Role::Registrar) {
             owning.push(users.clone());
         }
         if roles.contains(&Role::ImMcu) {
             owning.push(conversations.clone());
+        }
+        if roles.contains(&Role::Presence) {
+            owning.push(presentities.clone());
         }
         let incarnation = incarnation();
         let (peers, suspects) = (RpcPeers(connector), Suspects::default());
@@ -136,6 +145,7 @@ impl Member {
             suspects,
             users,
             conversations,
+            presentities,
             exchange: Arc::default(),
             front_end: Arc::default(),
             bound: Some(bound),
@@ -203,6 +213,16 @@ impl Member {
             .fill(immcu.clone(), self.membership.routes().clone());
     }
 
+    /// The owner of presence of this member is there: it takes its share.
+    pub(crate) fn fill_presence(&self, node: &Node<'_>, presence: &PresenceService) {
+        self.presentities.fill(presence.clone());
+        node.background.tasks.spawn(pool::note_dead_front_ends(
+            presence.clone(),
+            self.membership.routes().clone(),
+            node.background.stop.clone(),
+        ));
+    }
+
     /// The registrar of every user, wherever it runs: for the other roles, and for administrators.
     pub(crate) fn registrar(
         &self,
@@ -253,6 +273,20 @@ impl Member {
         )
     }
 
+    /// The owner of the presence of every user, wherever it runs.
+    pub(crate) fn presence(&self, node: &Node<'_>, local: Option<PresenceClient>) -> PresenceClient {
+        let (tasks, stop) = (node.background.tasks.clone(), node.background.stop.clone());
+        let connector = self.connector.clone();
+        let (dial_tasks, dial_stop) = (tasks.clone(), stop.clone());
+        let dial = Arc::new(move |owner: &OwnerMember| {
+            let channel = channel_to(&connector, owner)?;
+            let remote = RemotePresence::new(channel, dial_tasks.clone(), dial_stop.clone());
+            Ok(PresenceClient::local(Arc::new(remote)))
+        });
+        let routes = self.routes(Role::Presence, Partitioned::Presentities);
+        PresenceClient::local(Arc::new(RoutedPresence::new(routes, local, dial, tasks, stop)))
+    }
+
     fn routes(&self, role: Role, keys: Partitioned) -> Arc<dyn rpc_wire::OwnerRoutes> {
         RoleRoutes::shared(self.membership.routes().clone(), role, keys, self.this.clone())
     }
@@ -262,6 +296,7 @@ impl Member {
         &mut self,
         node: &Node<'_>,
         registrar: Option<LocalRegistrar>,
+        presence: Option<PresenceClient>,
         immcu: Option<&ImMcuService>,
     ) -> Option<RpcHealth> {
         let bound = self.bound.take()?;
@@ -277,6 +312,9 @@ impl Member {
         }
         if let Some(local) = registrar {
             server = server.registrar(local.registrar).directory(local.directory);
+        }
+        if let Some(presence) = presence {
+            server = server.presence(presence);
         }
         if let Some(immcu) = immcu {
             let epochs = immcu.clone();
@@ -329,7 +367,7 @@ impl Member {
         self.stop_serving.cancel();
     }
 
-    /// Waits until there is somebody for every user and every conversation, a minute at most.
+    /// Waits until there is somebody for every user, their presence and every conversation, a minute at most.
     pub(crate) async fn company(&self, router: &ConversationRouter) {
         let until = tokio::time::Instant::now() + COMPANY;
         let mut told = false;
@@ -348,7 +386,7 @@ impl Member {
         }
     }
 
-    /// Whether there is somebody for every user and every conversation.
+    /// Whether there is somebody for every user, their presence and every conversation.
     ///
     /// # Errors
     /// What is missing.
@@ -357,6 +395,8 @@ impl Member {
         let owned = |keys| Partition::all().all(|partition| routes.owner(keys, partition).is_some());
         if !owned(Partitioned::Users) {
             Err("no registrar for some users")
+        } else if !owned(Partitioned::Presentities) {
+            Err("no owner for the presence of some users")
         } else if !owned(Partitioned::Conversations) {
             Err("no owner for some conversations")
         } else if router.is_some_and(|router| !router.is_connected()) {

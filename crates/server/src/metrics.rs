@@ -118,6 +118,8 @@ pub(crate) fn collect_immcu(page: &mut Page, now: &immcu::Snapshot) {
         ("not_owner", now.not_owner),
         ("rerouted", now.rerouted),
         ("lost_call", now.lost_calls),
+        ("blocked", now.blocked),
+        ("rules_unknown", now.rules_unknown),
     ] {
         page.counter(&names::IM_EVENTS, &[(label::REASON, event)], count);
     }
@@ -138,6 +140,22 @@ pub(crate) fn collect_immcu(page: &mut Page, now: &immcu::Snapshot) {
     page.gauge(&names::IM_LEGS_ACTIVE, &[], now.legs as f64);
     page.gauge(&names::IM_RINGING, &[], now.ringing as f64);
     page.gauge(&names::IM_REMEMBERED, &[], now.remembered as f64);
+}
+
+/// Writes what the owner of presence counts.
+pub(crate) fn collect_presence(page: &mut Page, now: &presence::Snapshot) {
+    for (operation, result, count) in &now.operations {
+        page.counter(
+            &names::PRESENCE_OPERATIONS,
+            &[(label::OPERATION, operation), (label::RESULT, result)],
+            *count,
+        );
+    }
+    for (event, count) in &now.events {
+        page.counter(&names::PRESENCE_EVENTS, &[(label::EVENT, event)], *count);
+    }
+    page.gauge(&names::PRESENCE_PRESENTITIES_ACTIVE, &[], now.presentities as f64);
+    page.gauge(&names::PRESENCE_FRONT_ENDS_ACTIVE, &[], now.front_ends as f64);
 }
 
 #[cfg(test)]

@@ -223,6 +223,7 @@ fn add_cell(digest: &mut Context, cell: &Cell) {
             number = value.to_be_bytes();
             (b'n', &number)
         }
+        Cell::Absent => (b'-', &[]),
         Cell::Flag(true) => (b'f', &[1]),
         Cell::Flag(false) => (b'f', &[0]),
         Cell::Bytes(bytes) => (b'b', bytes),

@@ -1,6 +1,6 @@
 //! This member among others: what it tells membership of its roles, and what its roles learn of the pool.
 //!
-//! Membership is started first, with roles that are not there yet ([`Users`], [`Conversations`]); roles are started over its
+//! Membership is started first, with roles that are not there yet ([`Users`], [`Presentities`], [`Conversations`]); roles are started over its
 //! routes and its ownership, and filled in. A partition that is offered before that waits for its role.
 
 use std::collections::HashSet;
@@ -13,6 +13,7 @@ use front_end::FrontEnd;
 use futures_util::future::join_all;
 use immcu::ImMcuService;
 use membership::{Membership, Ownership, PartitionedRole, PeerAnswer, Peers, Routes, TakeError, Validity};
+use presence::PresenceService;
 use registrar::PooledRegistrar;
 use rpc::Fence;
 use rpc_wire::transport::{Connector, Suspects};
@@ -141,6 +142,67 @@ impl PartitionedRole for Conversations {
 
     /// What is known of conversations is known to the front ends that hold them: the shared store has no copy to lose.
     async fn reassert(&self, _: Vec<Partition>) {}
+}
+
+/// The owner of presence, once it is there. Until then what is to be taken waits, as with [`Users`].
+#[derive(Default)]
+pub(crate) struct Presentities(SetOnce<PresenceService>);
+
+impl Presentities {
+    pub(crate) fn fill(&self, presence: PresenceService) {
+        // There is one start, and one owner.
+        let _once = self.0.set(presence);
+    }
+}
+
+#[async_trait]
+impl PartitionedRole for Presentities {
+    fn keys(&self) -> Partitioned {
+        Partitioned::Presentities
+    }
+
+    async fn take(&self, partition: Partition, epoch: u64) -> Result<(), TakeError> {
+        self.0.wait().await.take(partition, epoch);
+        Ok(())
+    }
+
+    async fn give(&self, partition: Partition) {
+        if let Some(presence) = self.0.get() {
+            presence.give(partition).await;
+        }
+    }
+
+    async fn lost(&self, partition: Partition) {
+        if let Some(presence) = self.0.get() {
+            presence.lost(partition);
+        }
+    }
+
+    /// What has to survive is in the database: the shared store has no copy to lose.
+    async fn reassert(&self, _: Vec<Partition>) {}
+}
+
+/// Tells the owner of presence of front ends that leave the pool or begin another life, before the registrar ends what was
+/// signed in there: presence is not to flicker while clients sign in elsewhere.
+pub(crate) async fn note_dead_front_ends(presence: PresenceService, routes: Routes, stop: CancellationToken) {
+    let mut changes = routes.watch();
+    let mut known: Vec<(MemberId, Incarnation)> = Vec::new();
+    loop {
+        let present: Vec<_> = routes
+            .members()
+            .into_iter()
+            .filter(|lease| lease.roles.contains(&Role::FrontEnd))
+            .map(|lease| (lease.member, lease.incarnation))
+            .collect();
+        for (member, _) in known.iter().filter(|one| !present.contains(one)) {
+            presence.front_end_died(member);
+        }
+        known = present;
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = changes.changed() => if changed.is_err() { return },
+        }
+    }
 }
 
 // === routes ===

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use config::Config;
 use front_end::{Advertised, FrontEnd, FrontEndConfig};
-use immcu::{IM_POLICY, ImMcuService, SettingDefault};
+use immcu::{Access, IM_POLICY, ImMcuService};
+use presence::{PRESENCE_POLICY, PresenceService};
 use registrar::{
     PolicyKind, PolicyKinds, PooledRegistrar, RegistrarConfig, RegistrarService, Setting, SettingRule,
     SystemClock,
 };
-use rpc::{DirectoryClient, FrontEndClient, FrontEnds, ImMcuClient, RegistrarClient};
+use rpc::{DirectoryClient, FrontEndClient, FrontEnds, ImMcuClient, PresenceClient, RegistrarClient};
 use sip_auth::challenge::Offer;
 use sip_auth::key_file::{KeyFile, Purpose};
 use sip_auth::nonce::NonceKey;
@@ -68,9 +69,9 @@ pub(crate) async fn start_registrar(
         problem,
     };
     let mut kinds = PolicyKinds::new();
-    kinds
-        .register(im_policy())
-        .map_err(|error| failed(error.to_string()))?;
+    for kind in [im_policy(), presence_policy()] {
+        kinds.register(kind).map_err(|error| failed(error.to_string()))?;
+    }
     let config = RegistrarConfig {
         ntlm: node.config.auth.ntlm,
         digest_md5: node.config.auth.digest_md5,
@@ -115,7 +116,7 @@ pub(crate) async fn start_registrar(
 
 /// The kinds of policies there are, as `porticoctl policy kinds` shows them.
 pub(crate) fn policy_kinds() -> Arc<[api::PolicyKind]> {
-    [registrar::registration_kind(), im_policy()]
+    [registrar::registration_kind(), im_policy(), presence_policy()]
         .iter()
         .map(described)
         .collect()
@@ -125,10 +126,21 @@ pub(crate) fn policy_kinds() -> Arc<[api::PolicyKind]> {
 pub(crate) fn start_immcu(
     node: &Node<'_>,
     registrar: &RegistrarClient,
+    presence: &PresenceClient,
     member: Option<&Member>,
 ) -> ImMcuService {
     let (registrar, front_ends) = (registrar.clone(), node.front_ends.clone());
-    let (hooks, limits) = (immcu::Hooks::default(), immcu::Limits::default());
+    let follower = MemberId::new(&format!("{}/access", node.member));
+    let access = Access::new(presence.clone(), follower, node.config.pool.domains.clone());
+    let (following, stop) = (access.clone(), node.background.stop.clone());
+    node.background.tasks.spawn(async move {
+        stop.run_until_cancelled(following.follow()).await;
+    });
+    let hooks = immcu::Hooks {
+        access: Some(access),
+        ..immcu::Hooks::default()
+    };
+    let limits = immcu::Limits::default();
     let service = match member {
         None => ImMcuService::start(registrar, front_ends, hooks, limits),
         Some(member) => {
@@ -145,11 +157,36 @@ pub(crate) fn start_immcu(
     service
 }
 
+/// Starts the owner of presence over the database.
+pub(crate) fn start_presence(
+    node: &Node<'_>,
+    registrar: &RegistrarClient,
+    database: &Database,
+    member: Option<&Member>,
+) -> PresenceService {
+    let (registrar, store) = (registrar.clone(), database.presence());
+    let (clock, limits) = (Arc::new(presence::SystemClock), presence::Limits::default());
+    let service = match member {
+        None => PresenceService::start(registrar, store, clock, limits),
+        Some(member) => {
+            let service = PresenceService::start_in_pool(registrar, store, clock, limits, member.fence());
+            member.fill_presence(node, &service);
+            service
+        }
+    };
+    let counted = service.clone();
+    node.registry.register(Box::new(move |page| {
+        metrics::collect_presence(page, &counted.snapshot());
+    }));
+    service
+}
+
 /// Starts the front end and makes it known to the owner of conversations.
 pub(crate) fn start_front_end(
     node: &Node<'_>,
     registrar: &RegistrarClient,
     immcu: &ImMcuClient,
+    presence: &PresenceClient,
     nonces: NonceKey,
     seed: [u8; 16],
     first_connection: u64,
@@ -176,14 +213,25 @@ pub(crate) fn start_front_end(
         unauthenticated_per_second: rate(limits.unauthenticated_requests_per_second),
         ..FrontEndConfig::new(node.member.clone(), &pool.fqdn, pool.domains.clone(), offer)
     };
-    let front_end = FrontEnd::new(config, registrar.clone(), immcu.clone(), nonces, seed);
+    let front_end = FrontEnd::new(
+        config,
+        registrar.clone(),
+        immcu.clone(),
+        presence.clone(),
+        nonces,
+        seed,
+    );
     node.front_ends.insert(
         node.member.clone(),
         FrontEndClient::local(Arc::new(front_end.clone())),
     );
     let counted = front_end.clone();
     node.registry
-        .register(Box::new(move |page| counted.counters().collect(page)));
+        .register(Box::new(move |page| counted.collect(page)));
+    let (following, stop) = (front_end.clone(), node.background.stop.clone());
+    node.background.tasks.spawn(async move {
+        stop.run_until_cancelled(following.follow_presence()).await;
+    });
     let (following, stop) = (front_end.clone(), node.background.stop.clone());
     node.background.tasks.spawn(async move {
         stop.run_until_cancelled(following.follow_bindings()).await;
@@ -208,11 +256,12 @@ fn realm(config: &Config) -> String {
 
 /// The policy kind of immcu, in the words of the policy engine.
 fn im_policy() -> PolicyKind {
+    use immcu::SettingDefault::{Bool, Number};
     let setting = |setting: &immcu::PolicySetting| Setting {
         key: setting.name,
         rule: match setting.default {
-            SettingDefault::Bool(default) => SettingRule::Switch { default },
-            SettingDefault::Number { default, min, max } => SettingRule::Number { default, min, max },
+            Bool(default) => SettingRule::Switch { default },
+            Number { default, min, max } => SettingRule::Number { default, min, max },
         },
         description: setting.summary,
     };
@@ -220,6 +269,24 @@ fn im_policy() -> PolicyKind {
         name: IM_POLICY.name,
         description: IM_POLICY.summary,
         settings: IM_POLICY.settings.iter().map(setting).collect(),
+        check: None,
+    }
+}
+
+fn presence_policy() -> PolicyKind {
+    use presence::SettingDefault::{Bool, Number};
+    let setting = |setting: &presence::PolicySetting| Setting {
+        key: setting.name,
+        rule: match setting.default {
+            Bool(default) => SettingRule::Switch { default },
+            Number { default, min, max } => SettingRule::Number { default, min, max },
+        },
+        description: setting.summary,
+    };
+    PolicyKind {
+        name: PRESENCE_POLICY.name,
+        description: PRESENCE_POLICY.summary,
+        settings: PRESENCE_POLICY.settings.iter().map(setting).collect(),
         check: None,
     }
 }
@@ -246,8 +313,9 @@ mod tests {
     fn a_role_that_is_left_out_is_named() {
         assert_eq!(wanted(&[], false).unwrap(), Role::ALL);
         assert_eq!(wanted(&Role::ALL, false).unwrap(), Role::ALL);
-        let some = [Role::FrontEnd, Role::Registrar];
-        assert_eq!(wanted(&some, true).unwrap(), [Role::Registrar, Role::FrontEnd]);
+        let some = [Role::FrontEnd, Role::Registrar, Role::Presence];
+        let in_order = [Role::Registrar, Role::Presence, Role::FrontEnd];
+        assert_eq!(wanted(&some, true).unwrap(), in_order);
         let error = wanted(&some, false).unwrap_err();
         assert!(error.to_string().contains("immcu cannot be left out"), "{error}");
     }

@@ -12,8 +12,9 @@ use axum::Router;
 use config::Config;
 use front_end::FrontEnd;
 use immcu::ImMcuService;
+use presence::PresenceService;
 use registrar::RegistrarService;
-use rpc::{DirectoryClient, FrontEndClient, FrontEnds, ImMcuClient, RegistrarClient};
+use rpc::{DirectoryClient, FrontEndClient, FrontEnds, ImMcuClient, PresenceClient, RegistrarClient};
 use rpc_wire::{Health as RpcHealth, LocalRegistrar};
 use sip_auth::key_file::KeyFile;
 use sip_auth::nonce::NonceKey;
@@ -25,7 +26,7 @@ use topology::{MemberId, Role};
 
 use crate::background::Background;
 use crate::certificate::Certificate;
-use crate::control::{self, Control, ControlSocket};
+use crate::control::{self, Control, ControlSocket, Presences};
 use crate::database::Database;
 use crate::echo::Echo;
 use crate::error::StartError;
@@ -65,6 +66,7 @@ pub struct Running {
     listeners: Arc<[Listener]>,
     front_end: Option<FrontEnd>,
     immcu: Option<ImMcuService>,
+    presence: Option<PresenceService>,
     registrar: Option<RegistrarService>,
     member: Option<Member>,
     rpc_health: Option<RpcHealth>,
@@ -80,7 +82,7 @@ struct Ground {
     keys: Keys,
     certificate: Option<Certificate>,
     sockets: Sockets,
-    /// Only where a registrar runs.
+    /// Only where a registrar or an owner of presence runs.
     database: Option<Database>,
     transport: Transport,
 }
@@ -95,9 +97,11 @@ struct Outside {
 /// The roles that run here, and the way to those everywhere.
 struct Roles {
     registrar: Option<StartedRegistrar>,
+    presence: Option<PresenceService>,
     immcu: Option<ImMcuService>,
     front_end: Option<FrontEnd>,
     directory: DirectoryClient,
+    presences: PresenceClient,
     rpc_health: Option<RpcHealth>,
     demo: Option<Demo>,
 }
@@ -161,6 +165,7 @@ pub async fn serve(config: Config, options: Options) -> Result<Running, StartErr
     }
     let answers = Control {
         directory: roles.directory,
+        presence: Presences::new(roles.presences, &config, &background),
         status: status::reporter(
             &ready,
             &config,
@@ -195,6 +200,7 @@ pub async fn serve(config: Config, options: Options) -> Result<Running, StartErr
         listeners,
         front_end: roles.front_end,
         immcu: roles.immcu,
+        presence: roles.presence,
         registrar: roles.registrar.map(|started| started.service),
         member,
         rpc_health: roles.rpc_health,
@@ -238,7 +244,7 @@ async fn prepare(config: &Config, roles: &[Role]) -> Result<Ground, StartError> 
         keys,
         sockets: listeners::bind(config, certificate.as_ref(), for_clients).await?,
         certificate,
-        database: match roles.contains(&Role::Registrar) {
+        database: match roles.contains(&Role::Registrar) || roles.contains(&Role::Presence) {
             true => Some(Database::open(config).await?),
             false => None,
         },
@@ -314,11 +320,11 @@ async fn start_roles(
 ) -> Result<Roles, StartError> {
     let in_pool = member.as_deref();
     let registrar = match &ground.database {
-        None => None,
-        Some(database) => {
+        Some(database) if wanted.contains(&Role::Registrar) => {
             let shared = in_pool.map(|member| (member.bindings(node.config), member));
             Some(roles::start_registrar(node, database, &ground.keys.file, shared).await?)
         }
+        _ => None,
     };
     let local = registrar.as_ref().map(|started| LocalRegistrar {
         registrar: started.client.clone(),
@@ -333,26 +339,43 @@ async fn start_roles(
         true => Some(demo::create_people(&directory, node.config).await?),
         false => None,
     };
+    let presence = match &ground.database {
+        Some(database) if wanted.contains(&Role::Presence) => {
+            Some(roles::start_presence(node, &registrar_client, database, in_pool))
+        }
+        _ => None,
+    };
+    let local_presence = presence
+        .as_ref()
+        .map(|presence| PresenceClient::local(Arc::new(presence.clone())));
+    let presences = match (in_pool, local_presence.clone()) {
+        (Some(member), local) => member.presence(node, local),
+        (None, Some(local)) => local,
+        (None, None) => return Err(StartError::MissingRole(Role::Presence)),
+    };
     let immcu = wanted
         .contains(&Role::ImMcu)
-        .then(|| roles::start_immcu(node, &registrar_client, in_pool));
+        .then(|| roles::start_immcu(node, &registrar_client, &presences, in_pool));
     let rpc_health = match &mut member {
-        Some(member) => member.serve(node, local, immcu.as_ref()).await,
+        Some(member) => member.serve(node, local, local_presence, immcu.as_ref()).await,
         None => None,
     };
     let mut roles = Roles {
         registrar,
+        presence,
         immcu,
         front_end: None,
         directory,
+        presences: presences.clone(),
         rpc_health,
         demo: None,
     };
     if wanted.contains(&Role::FrontEnd) {
         let nonces = ground.keys.file.nonce_key();
         let immcu = roles.immcu.as_ref();
+        let clients = (&registrar_client, &presences);
         let (front_end, conversations) =
-            start_front_end(node, &registrar_client, nonces, immcu, member.as_deref()).await?;
+            start_front_end(node, clients, nonces, immcu, member.as_deref()).await?;
         roles.front_end = Some(front_end);
         roles.demo = people.map(|(demo, echo)| {
             start_echo(node, echo, &registrar_client, &conversations);
@@ -365,7 +388,7 @@ async fn start_roles(
 /// Starts the front end, in a pool with the way to owners of conversations everywhere, and waits until they are there.
 async fn start_front_end(
     node: &Node<'_>,
-    registrar: &RegistrarClient,
+    (registrar, presence): (&RegistrarClient, &PresenceClient),
     nonces: NonceKey,
     immcu: Option<&ImMcuService>,
     member: Option<&Member>,
@@ -379,7 +402,15 @@ async fn start_front_end(
     };
     let first_connection = member.map_or(0, Member::first_connection);
     let seed = roles::seed()?;
-    let front_end = roles::start_front_end(node, registrar, &conversations, nonces, seed, first_connection);
+    let front_end = roles::start_front_end(
+        node,
+        registrar,
+        &conversations,
+        presence,
+        nonces,
+        seed,
+        first_connection,
+    );
     if let (Some(member), Some(router)) = (member, &router) {
         member::let_owners_in(router, &front_end);
         member.tell_clients_of(&front_end);

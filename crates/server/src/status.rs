@@ -82,6 +82,7 @@ pub(crate) fn nodes(
             address: None,
             users: u64::from(PARTITIONS),
             conversations: u64::from(PARTITIONS),
+            presentities: u64::from(PARTITIONS),
             lease_age_ms: None,
         }],
     })
@@ -105,6 +106,7 @@ fn members(membership: &Membership, health: &Health) -> Vec<Node> {
             address: member.lease.address.clone(),
             users: owns(Partitioned::Users),
             conversations: owns(Partitioned::Conversations),
+            presentities: owns(Partitioned::Presentities),
             lease_age_ms: status.renewed_ago.filter(|_| this).map(milliseconds),
             member: member.lease.member.to_string(),
         }

@@ -121,6 +121,16 @@ metrics! {
         "Requests of ours that a client did not answer in time."
     );
 
+    PRESENCE_SUBSCRIPTIONS_ACTIVE = gauge("portico_presence_subscription_active", "Presence subscriptions of clients, by event.");
+    PRESENCE_SUBSCRIPTIONS = counter("portico_presence_subscriptions_total", "Presence subscriptions that began, by event.");
+    PRESENCE_SUBSCRIPTIONS_REFUSED = counter("portico_presence_subscriptions_refused_total", "SUBSCRIBE requests refused, by reason.");
+    PRESENCE_FOLLOWED = gauge("portico_presence_followed", "Users whose presence this front end follows.");
+    PRESENCE_NOTIFICATIONS = counter("portico_presence_notifications_total", "NOTIFY requests to clients, by event and result.");
+    PRESENCE_CONFLATED = counter("portico_presence_conflated_total", "States that gave way to newer ones before a client was told.");
+    PRESENCE_PUBLISHES = counter("portico_presence_publishes_total", "PUBLISH requests, by result.");
+    PRESENCE_SERVICES = counter("portico_presence_services_total", "SERVICE requests, by operation and result.");
+    PRESENCE_WATCHERS_EXCEEDED = counter("portico_presence_watchers_exceeded_total", "Members of lists without a state because too many watch them.");
+
     AUTH_ATTEMPTS = counter("portico_auth_attempts_total", "Proofs of identity, by result.");
     REGISTRATIONS_ACTIVE = gauge("portico_registration_active", "Endpoints signed in, by kind of client.");
     REGISTRATION_OPERATIONS = counter("portico_registration_operations_total", "Changes of bindings, by operation.");
@@ -140,6 +150,16 @@ metrics! {
     IM_REMEMBERED = gauge("portico_im_remembered_messages", "Message ids remembered to answer repetitions.");
     IM_EVENTS = counter("portico_im_events_total", "What is unusual on the way of a message, by reason.");
     IM_SIGNALS = counter("portico_im_signals_total", "Typing indications, by result.");
+    PRESENCE_OPERATIONS = counter(
+        "portico_presence_operations_total",
+        "Requests that change publications, access levels or contact lists, by operation and result."
+    );
+    PRESENCE_EVENTS = counter("portico_presence_events_total", "What happens around presence, by event.");
+    PRESENCE_PRESENTITIES_ACTIVE = gauge("portico_presence_presentity_active", "Presentities in memory.");
+    PRESENCE_FRONT_ENDS_ACTIVE = gauge(
+        "portico_presence_front_end_active",
+        "Front ends that hear of changes of presence."
+    );
     ARCHIVE_GAPS = counter("portico_archive_gaps_total", "Records the archive did not take.");
 
     REDIS_COMMANDS = counter("portico_redis_commands_total", "Commands to the shared store of the pool, by result.");
@@ -207,6 +227,8 @@ pub mod label {
     pub const LISTENER: &str = "listener";
     /// Why something ended or was refused; a closed set per metric.
     pub const REASON: &str = "reason";
+    /// Event package of a subscription, `presence_list` for lists.
+    pub const EVENT: &str = "event";
     /// SIP method in capitals, `other` for those the grammar does not name.
     pub const METHOD: &str = "method";
     /// `2xx`, `4xx`...

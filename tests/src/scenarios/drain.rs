@@ -353,7 +353,7 @@ async fn an_operator_stops_a_member_and_sees_what_it_owned_go_elsewhere() -> Res
     let node = |nodes: &[Value], name: &str| nodes.iter().find(|node| node["member"] == name).cloned();
     let text = pool.ctl(&["-o", "json", "node", "list"], "").await?;
     let nodes: Vec<Value> = serde_json::from_str(&text)?;
-    assert_eq!(nodes.len(), 5, "{text}");
+    assert_eq!(nodes.len(), 6, "{text}");
     let im1 = node(&nodes, "im1").context("im1")?;
     ensure!(
         im1["state"] == "serving" && im1["conversations"].as_u64() > Some(0) && im1["users"] == 0,
@@ -372,7 +372,7 @@ async fn an_operator_stops_a_member_and_sees_what_it_owned_go_elsewhere() -> Res
     let status: Value = serde_json::from_str(&pool.ctl(&["-o", "json", "status"], "").await?)?;
     ensure!(
         status["pool"]["validity"] == "confirmed"
-            && status["pool"]["members"].as_array().map(Vec::len) == Some(4),
+            && status["pool"]["members"].as_array().map(Vec::len) == Some(5),
         "{status}"
     );
     Ok(())

@@ -19,6 +19,7 @@ mod limits;
 mod page;
 mod page_and_session;
 mod policy;
+mod presence;
 mod program;
 mod requests;
 mod ringing;

@@ -24,43 +24,53 @@ async fn options_tells_what_there_is() -> Result<()> {
     let ok = gives(&mut amy, options, 200).await?;
     let allow = ok.require("Allow")?;
     for method in [
-        "INVITE", "ACK", "BYE", "CANCEL", "MESSAGE", "REGISTER", "OPTIONS", "INFO",
+        "INVITE",
+        "ACK",
+        "BYE",
+        "CANCEL",
+        "MESSAGE",
+        "REGISTER",
+        "OPTIONS",
+        "INFO",
+        "SUBSCRIBE",
+        "PUBLISH",
     ] {
         ensure!(allow.contains(method), "no {method} in {allow}");
     }
-    for method in ["SUBSCRIBE", "PUBLISH", "REFER"] {
-        ensure!(
-            !allow.contains(method),
-            "{method} is announced before it is built: {allow}"
-        );
+    ensure!(
+        !allow.contains("REFER"),
+        "REFER is announced before it is built: {allow}"
+    );
+    let events = ok.require("Allow-Events")?;
+    ensure!(events == "presence,presence.winfo", "{events}");
+    Ok(())
+}
+
+/// Until the presence of Lync-family clients is built.
+#[tokio::test]
+async fn a_service_request_gets_a_clean_refusal() -> Result<()> {
+    let (_pool, mut amy) = one().await?;
+    let uri = amy.uri();
+    for (content_type, body, status) in [
+        ("application/SOAP+xml", "<x/>", 415),
+        ("application/SOAP+xml", "no document", 400),
+        ("application/unheard-of", "<x/>", 415),
+    ] {
+        let service = amy.request("SERVICE", &uri).body(content_type, body);
+        gives(&mut amy, service, status).await?;
     }
     Ok(())
 }
 
-/// Until presence is built.
 #[tokio::test]
-async fn presence_requests_get_a_clean_refusal() -> Result<()> {
+async fn events_nobody_serves_are_489() -> Result<()> {
     let (_pool, mut amy) = one().await?;
     let uri = amy.uri();
-    let subscribe = amy
-        .request("SUBSCRIBE", &uri)
-        .header("Event", "presence")
-        .header("Expires", 600);
-    let answer = gives(&mut amy, subscribe, 489).await?;
-    ensure!(
-        answer.header("Allow-Events").is_none_or(str::is_empty),
-        "{answer}"
-    );
-    let pidf = "<?xml version=\"1.0\"?><presence xmlns=\"urn:ietf:params:xml:ns:pidf\" entity=\"sip:amy@example.test\"/>";
-    let publish = amy
-        .request("PUBLISH", &uri)
-        .header("Event", "presence")
-        .body("application/pidf+xml", pidf);
-    let answer = amy.call(publish).await?;
-    ensure!(matches!(answer.status(), Some(405 | 489)), "{answer}");
-    let service = amy.request("SERVICE", &uri).body("application/SOAP+xml", "<x/>");
-    let answer = amy.call(service).await?;
-    ensure!(matches!(answer.status(), Some(405 | 501)), "{answer}");
+    for method in ["SUBSCRIBE", "PUBLISH"] {
+        let draft = amy.request(method, &uri).header("Event", "dialog");
+        let answer = gives(&mut amy, draft, 489).await?;
+        ensure!(answer.require("Allow-Events")?.contains("presence"), "{answer}");
+    }
     Ok(())
 }
 

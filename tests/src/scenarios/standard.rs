@@ -13,7 +13,7 @@ async fn the_ready_line_tells_where_to_connect() -> Result<()> {
     let ready = pool.ready();
     assert_eq!(ready["member"], "fe1");
     let roles = ready["roles"].as_array().context("roles")?;
-    for role in ["front-end", "registrar", "immcu"] {
+    for role in ["front-end", "registrar", "presence", "immcu"] {
         ensure!(roles.iter().any(|r| r == role), "{role} is not among {roles:?}");
     }
     for listener in ["sip_tls", "sip_tcp", "ops"] {

@@ -13,7 +13,7 @@ use crate::out;
 /// What to move.
 #[derive(Subcommand, Debug)]
 pub enum Verb {
-    /// Copy the accounts, policies and audit log of the Standard Edition in --data-dir into the empty database of a pool
+    /// Copy all that the Standard Edition in --data-dir keeps in its database into the empty database of a pool
     #[command(
         after_help = "The server of the data directory must be stopped; its files stay as they are. A move that was \
         interrupted is done again from the start, and one that was done already is only checked.\n\n\

@@ -2,11 +2,13 @@
 
 mod client;
 mod csv;
+mod explain;
 mod failure;
 mod migrate;
 mod node;
 mod password;
 mod policy;
+mod presence;
 mod settings;
 mod status;
 mod table;
@@ -67,6 +69,12 @@ pub enum Noun {
     /// Policies: what is stored, who has them, what applies to whom
     #[command(subcommand, visible_alias = "policies")]
     Policy(policy::Verb),
+    /// What people publish, and who sees how much of it
+    #[command(subcommand)]
+    Presence(presence::Verb),
+    /// Why something is as it is
+    #[command(subcommand)]
+    Explain(explain::Verb),
     /// Members of the pool, and the planned stop of one
     #[command(subcommand, visible_alias = "nodes")]
     Node(node::Verb),
@@ -112,6 +120,8 @@ async fn dispatch(terms: &Terms, noun: Noun) -> Result<(), Failure> {
     match noun {
         Noun::User(verb) => user::run(terms, verb).await,
         Noun::Policy(verb) => policy::run(terms, verb).await,
+        Noun::Presence(verb) => presence::run(terms, verb).await,
+        Noun::Explain(verb) => explain::run(terms, verb).await,
         Noun::Node(verb) => node::run(terms, verb).await,
         Noun::Migrate(verb) => migrate::run(terms, verb).await,
         Noun::Status => status::run(terms).await,

@@ -113,6 +113,7 @@ fn table(nodes: &[Node]) -> String {
                 node.roles.join(","),
                 node.users.to_string(),
                 node.conversations.to_string(),
+                node.presentities.to_string(),
                 node.lease_age_ms.map_or_else(String::new, age),
                 node.version.clone(),
                 node.address.clone().unwrap_or_default(),
@@ -125,6 +126,7 @@ fn table(nodes: &[Node]) -> String {
         "roles",
         "users",
         "conversations",
+        "presence",
         "lease",
         "version",
         "address",
@@ -152,6 +154,7 @@ mod tests {
             address: Some("10.0.0.1:7000".to_owned()),
             users: 512,
             conversations: 0,
+            presentities: 7,
             lease_age_ms: this.then_some(1_234),
         };
         let text = table(&[node("fe1", true), node("fe2", false)]);
@@ -166,6 +169,7 @@ mod tests {
             "registrar,front-end",
             "512",
             "0",
+            "7",
             "1.2",
             "s",
             "1.2.3",

@@ -1,6 +1,7 @@
 //! `porticoctl user ...`.
 
 mod bulk;
+mod contacts;
 
 use std::io::{self, BufRead, IsTerminal};
 use std::path::PathBuf;
@@ -93,6 +94,20 @@ pub enum Verb {
         #[arg(long)]
         endpoint: Option<String>,
     },
+    /// Show the contact list of an account, or change it
+    Contacts {
+        /// Address
+        address: String,
+        /// Add this contact, or give it another name
+        #[arg(long, value_name = "ADDRESS")]
+        add: Option<String>,
+        /// With --add: the name the user sees
+        #[arg(long, requires = "add")]
+        name: Option<String>,
+        /// Remove this contact
+        #[arg(long, value_name = "ADDRESS", conflicts_with = "add")]
+        remove: Option<String>,
+    },
     /// Create accounts from a CSV file with the columns address, password and optionally display_name, site, ntlm
     Import {
         /// File, or - for standard input
@@ -171,6 +186,12 @@ pub(super) async fn run(terms: &Terms, verb: Verb) -> Result<(), Failure> {
             Ok(())
         }
         Verb::Kick { address, endpoint } => kick(terms, &address, endpoint).await,
+        Verb::Contacts {
+            address,
+            add,
+            name,
+            remove,
+        } => contacts::run(terms, &path(&address), add, name, remove).await,
         Verb::Import { file } => bulk::import(terms, &file).await,
         Verb::Export => bulk::export(terms).await,
     }

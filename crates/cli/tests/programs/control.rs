@@ -1,6 +1,10 @@
 //! `porticoctl` against a running server: answers and exit codes.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
 
 use crate::support::{Server, ctl};
 
@@ -248,6 +252,53 @@ fn status_fits_one_screen_and_counts_accounts() {
     assert_eq!(status["totals"]["accounts"], 1);
     assert_eq!(status["warnings"], serde_json::json!([]));
     assert!(server.ctl(&["status"]).out.lines().count() < 24);
+}
+
+#[test]
+fn every_change_of_presence_is_a_line_until_the_server_stops() {
+    let server = server_with_alice();
+    let mut watching = Command::new(env!("CARGO_BIN_EXE_porticoctl"))
+        .args(["-o", "json", "presence", "watch", ALICE, "--data-dir"])
+        .arg(server.data_dir())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(watching.stdout.take().unwrap()).lines();
+    let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    assert_eq!(next()["state"], "offline");
+    let noted = server.ctl(&["presence", "set", ALICE, "--note", "On leave"]);
+    assert_eq!(noted.code, 0, "{noted:?}");
+    assert_eq!(next()["notes"][0]["text"], "On leave");
+    let cleared = server.ctl(&["presence", "set", ALICE, "--clear-note"]);
+    assert_eq!(cleared.code, 0, "{cleared:?}");
+    assert_eq!(next()["notes"], Value::Array(Vec::new()));
+    rustix::process::kill_process(server.pid(), rustix::process::Signal::TERM).unwrap();
+    assert_eq!(server.exit_code(), Some(0));
+    assert_eq!(watching.wait().unwrap().code(), Some(1));
+}
+
+#[test]
+fn slips_in_what_is_set_of_presence_are_usage_errors() {
+    let server = server_with_alice();
+    for arguments in [
+        &["presence", "set", ALICE][..],
+        &["presence", "set", ALICE, "--calendar", "busy"],
+        &["presence", "set", ALICE, "--until", "1800000000", "--note", "x"],
+        &[
+            "presence",
+            "set",
+            ALICE,
+            "--calendar",
+            "free",
+            "--out-of-office",
+            "on",
+        ],
+        &["presence", "set", ALICE, "--reply", "x"],
+        &["presence", "set", ALICE, "--note", "x", "--clear-note"],
+    ] {
+        let refused = server.ctl(arguments);
+        assert_eq!(refused.code, 2, "{arguments:?}: {refused:?}");
+    }
 }
 
 #[test]

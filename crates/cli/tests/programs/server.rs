@@ -44,7 +44,7 @@ fn the_ready_line_tells_member_roles_listeners_and_authority() {
     assert_eq!(server.ready["member"], "fe1");
     assert_eq!(
         server.ready["roles"],
-        serde_json::json!(["registrar", "immcu", "front-end"])
+        serde_json::json!(["registrar", "presence", "immcu", "front-end"])
     );
     for name in ["sip_tls", "sip_tcp", "ops"] {
         let address: SocketAddr = server.ready["listeners"][name].as_str().unwrap().parse().unwrap();
@@ -436,7 +436,7 @@ fn the_shown_configuration_can_be_used_as_a_file() {
 fn roles_are_listed_and_none_can_be_left_out_yet() {
     let listed = run(&["run", "--list-roles"]);
     assert_eq!(listed.code, 0);
-    for role in ["front-end", "registrar", "immcu"] {
+    for role in ["front-end", "registrar", "presence", "immcu"] {
         assert!(listed.out.contains(role), "{listed:?}");
     }
     let dir = tempfile::tempdir().unwrap();

@@ -28,6 +28,7 @@ use self::partitions::{Admitted, Partitions};
 use self::prepare::Preparer;
 use self::run::{Work, unavailable};
 use self::shards::Shards;
+use crate::access::Access;
 use crate::archive::{Archive, KeepNothing};
 use crate::conversation::Conversation;
 use crate::counters::{Counters, Snapshot};
@@ -42,6 +43,8 @@ pub struct Hooks {
     pub filter: Arc<dyn MessageFilter>,
     /// Keeps what was said.
     pub archive: Arc<dyn Archive>,
+    /// Knows whom recipients have blocked; `None`: nobody is.
+    pub access: Option<Access>,
 }
 
 impl Default for Hooks {
@@ -49,6 +52,7 @@ impl Default for Hooks {
         Hooks {
             filter: Arc::new(PassAll),
             archive: Arc::new(KeepNothing),
+            access: None,
         }
     }
 }
@@ -118,7 +122,11 @@ impl ImMcuService {
         let inner = Arc::new(Inner {
             shards: Shards::new(limits.clone(), counters.clone()),
             partitions,
-            prepare: Preparer { registrar, hooks },
+            prepare: Preparer {
+                registrar,
+                hooks,
+                counters: counters.clone(),
+            },
             front_ends,
             limits,
             counters,

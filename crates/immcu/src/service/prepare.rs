@@ -7,8 +7,10 @@ use std::time::Duration;
 use rpc::{Error, ErrorCode, FailureReason, Freshness, InstantMessage, MessageKind, Open, RegistrarClient};
 use sip_types::AddressOfRecord;
 
+use crate::access::Standing;
 use crate::archive::ArchiveMode;
-use crate::effect::{FirstText, Prepared, PreparedOpen};
+use crate::counters::Counters;
+use crate::effect::{Event, FirstText, Prepared, PreparedOpen};
 use crate::endpoints::Endpoints;
 use crate::filter::Verdict;
 use crate::policy::{IM_POLICY, ImPolicy};
@@ -18,6 +20,7 @@ use crate::service::Hooks;
 pub(super) struct Preparer {
     pub(super) registrar: RegistrarClient,
     pub(super) hooks: Hooks,
+    pub(super) counters: Arc<Counters>,
 }
 
 /// What a failed dependency means to the sender: it may try again later.
@@ -47,10 +50,11 @@ impl Preparer {
         patience: Duration,
     ) -> Result<Prepared, FailureReason> {
         within(patience, async {
-            let (recipient, sender_policy, recipient_policy) = tokio::join!(
+            let (recipient, sender_policy, recipient_policy, is_blocked) = tokio::join!(
                 self.endpoints(&message.to, Freshness::Cached),
                 self.sender_policy(&message.from),
                 self.policy(&message.to),
+                self.is_blocked(&message.to, &message.from),
             );
             let sender_policy = sender_policy?;
             if !sender_policy.enabled {
@@ -58,7 +62,7 @@ impl Preparer {
             }
             let endpoints = recipient?.ok_or(FailureReason::NoSuchUser)?;
             let recipient_policy = recipient_policy?;
-            if !recipient_policy.enabled {
+            if !recipient_policy.enabled || is_blocked {
                 return Err(FailureReason::Forbidden);
             }
             let text = self.judge(message, &sender_policy, &recipient_policy).await?;
@@ -75,11 +79,12 @@ impl Preparer {
     /// Everything about one session.
     pub(super) async fn open(&self, open: &Open, patience: Duration) -> Result<PreparedOpen, FailureReason> {
         within(patience, async {
-            let (caller, callee, caller_policy, callee_policy) = tokio::join!(
+            let (caller, callee, caller_policy, callee_policy, is_blocked) = tokio::join!(
                 self.endpoints(&open.from, Freshness::Cached),
                 self.endpoints(&open.to, Freshness::Cached),
                 self.sender_policy(&open.from),
                 self.policy(&open.to),
+                self.is_blocked(&open.to, &open.from),
             );
             let caller_policy = caller_policy?;
             if !caller_policy.enabled {
@@ -87,7 +92,7 @@ impl Preparer {
             }
             let callee = callee?.ok_or(FailureReason::NoSuchUser)?;
             let callee_policy = callee_policy?;
-            if !callee_policy.enabled {
+            if !callee_policy.enabled || is_blocked {
                 return Err(FailureReason::Forbidden);
             }
             // A leg lives on a registered connection: without one, nothing could be sent into it.
@@ -112,18 +117,37 @@ impl Preparer {
         .await
     }
 
-    /// The endpoints a typing indication may be shown at; none if either side may not use messages.
+    /// The endpoints a typing indication may be shown at; none if either side may not use messages, or the sender is blocked.
     pub(super) async fn for_signal(&self, from: &AddressOfRecord, to: &AddressOfRecord) -> Endpoints {
-        let (endpoints, sender, recipient) = tokio::join!(
+        let (endpoints, sender, recipient, is_blocked) = tokio::join!(
             self.located(to, Freshness::Cached),
             self.policy(from),
-            self.policy(to)
+            self.policy(to),
+            self.is_blocked(to, from)
         );
         let enabled = |policy: Result<ImPolicy, FailureReason>| policy.is_ok_and(|policy| policy.enabled);
-        if enabled(sender) && enabled(recipient) {
+        if enabled(sender) && enabled(recipient) && !is_blocked {
             endpoints
         } else {
             Endpoints::default()
+        }
+    }
+
+    /// Whether a recipient has blocked a sender, as far as that is known.
+    async fn is_blocked(&self, recipient: &AddressOfRecord, sender: &AddressOfRecord) -> bool {
+        let Some(access) = &self.hooks.access else {
+            return false;
+        };
+        match access.standing(recipient, sender).await {
+            Standing::Free => false,
+            Standing::Blocked => {
+                self.counters.count(Event::Blocked);
+                true
+            }
+            Standing::Unknown => {
+                self.counters.count(Event::RulesUnknown);
+                false
+            }
         }
     }
 

@@ -4,8 +4,10 @@
 //! served only if it runs as the same user as this server, or as root.
 
 pub mod api;
+mod contacts;
 mod nodes;
 mod policies;
+mod presence;
 mod socket;
 mod users;
 
@@ -24,6 +26,7 @@ use crate::health::Health;
 use crate::ops::DrainRequest;
 use crate::serve::Drainer;
 
+pub(crate) use self::presence::Presences;
 pub(crate) use policies::convert as setting_value;
 pub(crate) use socket::{ControlSocket, bind};
 
@@ -36,6 +39,7 @@ pub fn socket_path(data_dir: &Path) -> PathBuf {
 #[derive(Clone)]
 pub(crate) struct Control {
     pub(crate) directory: DirectoryClient,
+    pub(crate) presence: Arc<Presences>,
     /// What can be said about the server itself, without totals.
     pub(crate) status: Arc<dyn Fn() -> api::Status + Send + Sync>,
     /// The members of the pool, as this one knows them.
@@ -69,6 +73,21 @@ pub(crate) fn router(control: Control) -> Router {
             "/v1/users/{address}/sessions",
             get(users::sessions).delete(users::kick),
         )
+        .route("/v1/users/{address}/contacts", get(contacts::list))
+        .route(
+            "/v1/users/{address}/contacts/{contact}",
+            put(contacts::set).delete(contacts::remove),
+        )
+        .route(
+            "/v1/presence/{address}",
+            get(presence::show).post(presence::report),
+        )
+        .route("/v1/presence/{address}/watch", get(presence::watch))
+        .route(
+            "/v1/presence/{address}/levels",
+            get(presence::levels).patch(presence::set_levels),
+        )
+        .route("/v1/presence/{address}/explain/{watcher}", get(presence::explain))
         .route("/v1/policy-kinds", get(policies::kinds))
         .route("/v1/policies", get(policies::list))
         .route(

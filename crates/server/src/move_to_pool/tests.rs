@@ -1,7 +1,9 @@
 use sip_types::AddressOfRecord;
 use store::{
-    Account, AccountStore, AuditCategory, AuditEntry, AuditStore, CredentialKind, PlaceStore, PolicyScope,
-    PolicyStore, SealedCredential, SettingValue, StoredAccount, StoredPolicy,
+    Account, AccountStore, AuditCategory, AuditEntry, AuditStore, ContactsWrite, CredentialKind, PlaceStore,
+    PolicyScope, PolicyStore, PresenceStore, PublicationWrite, SealedCredential, SettingValue, StoredAccount,
+    StoredContact, StoredContacts, StoredContainer, StoredGroup, StoredPolicy, StoredPresence,
+    StoredPublication, StoredRules,
 };
 use store_postgres::ConnectOptions;
 use test_support::stores::{PostgresDatabase, PostgresServer};
@@ -43,6 +45,78 @@ fn account(number: usize) -> StoredAccount {
     }
 }
 
+/// What user3 published and decided.
+fn presence() -> StoredPresence {
+    let publication = |instance, expires_at| StoredPublication {
+        category: "note".into(),
+        instance,
+        container: 200,
+        version: u32::MAX,
+        published_at: 1_800_000_000_000,
+        expires_at,
+        data: vec![0, 255, b'x'],
+    };
+    let container = StoredContainer {
+        id: 300,
+        version: 2,
+        members: vec!["user:user5@example.test".into(), "ü\u{0}".into()],
+    };
+    StoredPresence {
+        publications: vec![publication(0, None), publication(1, Some(1_900_000_000_000))],
+        rules: Some(StoredRules {
+            revision: 7,
+            containers: vec![container],
+        }),
+        acknowledged: vec![aor("user5"), aor("user9")],
+    }
+}
+
+/// Whom user3 knows.
+fn contacts() -> StoredContacts {
+    StoredContacts {
+        delta: 9,
+        last_group: 4,
+        groups: vec![StoredGroup {
+            id: 1,
+            name: "~".into(),
+            external_uri: String::new(),
+        }],
+        contacts: vec![StoredContact {
+            uri: aor("user5"),
+            added: 9,
+            name: "Fünf".into(),
+            groups: vec![1],
+            subscribed: true,
+            external_uri: "https://example.test/5".into(),
+        }],
+    }
+}
+
+async fn write_presence(store: &impl PresenceStore, user: &AddressOfRecord) {
+    let StoredPresence {
+        publications,
+        rules,
+        acknowledged,
+    } = presence();
+    let put = |publication| PublicationWrite::Put {
+        expected: 0,
+        publication,
+    };
+    let writes: Vec<_> = publications.into_iter().map(put).collect();
+    store.write_publications(user, &writes).await.unwrap();
+    store.write_rules(user, 0, &rules.unwrap()).await.unwrap();
+    store.acknowledge(user, &acknowledged).await.unwrap();
+    let list = contacts();
+    let write = ContactsWrite {
+        delta: list.delta,
+        last_group: list.last_group,
+        put_groups: list.groups,
+        put_contacts: list.contacts,
+        ..ContactsWrite::default()
+    };
+    store.write_contacts(user, &write).await.unwrap();
+}
+
 /// A data directory as a Standard Edition leaves it.
 async fn standard() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -63,6 +137,7 @@ async fn standard() -> tempfile::TempDir {
         .grant_policy("im", Some("strict"), &aor("user5"))
         .await
         .unwrap();
+    write_presence(&database, &aor("user3")).await;
     database
         .append_audit(&[entry(2, "first"), entry(1, "with a zero \0 byte")])
         .await
@@ -103,6 +178,12 @@ async fn everything_arrives_and_a_second_move_changes_nothing() {
             ("credentials", accounts),
             ("policies", 1),
             ("grants", 1),
+            ("presence_publications", 2),
+            ("presence_rules", 1),
+            ("presence_acknowledged", 2),
+            ("contact_lists", 1),
+            ("contact_groups", 1),
+            ("contacts", 1),
             ("audit", 2)
         ]
     );
@@ -126,10 +207,12 @@ async fn everything_arrives_and_a_second_move_changes_nothing() {
         SettingValue::Text("ü\u{0}".into())
     );
     assert_eq!(pool.grants(&aor("user5")).await.unwrap()["im"], "strict");
+    assert_eq!(pool.presence(&aor("user3")).await.unwrap(), presence());
+    assert_eq!(pool.contacts(&aor("user3")).await.unwrap(), Some(contacts()));
 
     // A table that is the same already is no obstacle: a member was started before the move.
     postgres
-        .sql("TRUNCATE sites, accounts, credentials, policies, grants, audit")
+        .sql("TRUNCATE sites, policies, audit CASCADE")
         .await
         .unwrap();
     let second = move_to_pool(dir.path(), &postgres.url()).await.unwrap();

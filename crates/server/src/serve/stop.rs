@@ -154,6 +154,9 @@ impl Running {
             if let Some(immcu) = &self.immcu {
                 immcu.stop().await;
             }
+            if let Some(presence) = &self.presence {
+                presence.stop().await;
+            }
             if let Some(registrar) = &self.registrar {
                 registrar.close_watchers();
             }

@@ -197,9 +197,16 @@ impl Dialog {
     /// Begins the next request of ours: request line, Via, Max-Forwards, Route, From, To, Call-ID and CSeq
     /// (section 12.2.1.1). Add a Contact where the method wants one, and the body.
     pub fn request(&mut self, method: Method, via: &Via) -> RequestBuilder {
+        let number = self.take_cseq();
+        self.numbered_request(method, via, number)
+    }
+
+    /// Takes the number of our next request, for one that is not sent by itself: a first notification inside the 200 to
+    /// its SUBSCRIBE (MS-SIP, `ms-piggyback-cseq`).
+    pub fn take_cseq(&mut self) -> u32 {
         let number = self.local_cseq.map_or(FIRST_CSEQ, |last| last.saturating_add(1));
         self.local_cseq = Some(number);
-        self.numbered_request(method, via, number)
+        number
     }
 
     /// Begins the ACK of a 2xx to our INVITE that had the number `cseq` (section 13.2.2.4). Its Via needs a branch of

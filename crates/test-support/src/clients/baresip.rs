@@ -8,6 +8,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
@@ -37,6 +38,18 @@ impl Baresip {
     /// # Errors
     /// It is not installed or does not start.
     pub async fn start(server: SocketAddr, ca: &Path, contacts: &[&str]) -> Result<Baresip> {
+        Baresip::start_with(server, ca, contacts, "").await
+    }
+
+    /// The same, but it also watches its contacts.
+    ///
+    /// # Errors
+    /// As [`Baresip::start`].
+    pub async fn watching(server: SocketAddr, ca: &Path, contacts: &[&str]) -> Result<Baresip> {
+        Baresip::start_with(server, ca, contacts, ";presence=p2p").await
+    }
+
+    async fn start_with(server: SocketAddr, ca: &Path, contacts: &[&str], how: &str) -> Result<Baresip> {
         let home = tempfile::Builder::new().prefix("baresip-").tempdir()?;
         // baresip takes no port 0 for these two that could be asked for afterwards.
         let (control, console) = (free_port().await?, free_port().await?);
@@ -44,7 +57,7 @@ impl Baresip {
         std::fs::write(home.path().join("accounts"), "")?;
         let contacts = contacts
             .iter()
-            .map(|user| format!("\"{user}\" <sip:{user}@{DOMAIN}>\n"));
+            .map(|user| format!("\"{user}\" <sip:{user}@{DOMAIN}>{how}\n"));
         std::fs::write(home.path().join("contacts"), contacts.collect::<String>())?;
 
         let mut command = Command::new("baresip");
@@ -79,13 +92,47 @@ impl Baresip {
     /// # Errors
     /// The server refuses it; the error carries status and reason.
     pub async fn sign_in(&mut self, account: &Account) -> Result<()> {
-        let Account { user, password } = account;
+        let line = self.account_line(account);
+        self.sign_in_with(&line).await
+    }
+
+    /// The same, and publishes that it is there.
+    ///
+    /// # Errors
+    /// As [`Baresip::sign_in`].
+    pub async fn sign_in_publishing(&mut self, account: &Account) -> Result<()> {
+        let line = self.account_line(account) + ";pubint=600";
+        self.sign_in_with(&line).await
+    }
+
+    fn account_line(&self, Account { user, password }: &Account) -> String {
         let server = self.server;
-        let line = format!(
+        format!(
             "<sip:{user}@{DOMAIN}>;auth_user={user};auth_pass={password};\
              outbound=\"sip:{server};transport=tls\";sipnat=outbound;regint=600"
-        );
-        self.sign_in_with(&line).await
+        )
+    }
+
+    /// Waits until a contact is listed with this status: `Online`, `Busy`, `Offline`, `Unknown`.
+    ///
+    /// # Errors
+    /// It does not come to be so.
+    pub async fn sees(&mut self, user: &str, status: &str) -> Result<()> {
+        let marked = format!("<sip:{user}@{DOMAIN}>");
+        let what = format!("baresip to list {user} as {status}");
+        within(&what, async {
+            loop {
+                let list = self.control.command("contacts", "").await?;
+                if list
+                    .lines()
+                    .any(|line| line.contains(&marked) && line.contains(status))
+                {
+                    return Ok(());
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        })
+        .await
     }
 
     /// Signs in with this line of baresip's `accounts` file.
@@ -189,7 +236,7 @@ fn config(ca: &Path, control: SocketAddr, console: SocketAddr) -> String {
         "poll_method epoll\nsip_cafile {}\nsip_verify_server yes\nsip_listen 127.0.0.1:0\n\
          module_path /usr/lib/baresip/modules\n\
          module uuid.so\nmodule account.so\nmodule g711.so\nmodule cons.so\n\
-         module_app contact.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n\
+         module_app contact.so\nmodule_app presence.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n\
          ctrl_tcp_listen {control}\ncons_listen {console}\n",
         ca.display()
     )

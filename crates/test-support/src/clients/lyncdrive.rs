@@ -123,6 +123,58 @@ impl Lyncdrive {
         Ok(())
     }
 
+    /// Waits until its person is shown with this status.
+    ///
+    /// # Errors
+    /// It does not come to be so.
+    pub async fn shows_itself(&self, status: &str) -> Result<()> {
+        let what = format!("{status} of its own");
+        self.event_where(&what, |e| e["event"] == "own-status" && e["status"] == status)
+            .await?;
+        Ok(())
+    }
+
+    /// Waits to be shown this status of a contact.
+    ///
+    /// # Errors
+    /// It is not shown.
+    pub async fn sees(&self, user: &str, status: &str) -> Result<()> {
+        let who = format!("sip:{user}@{DOMAIN}");
+        let changes = ["buddy-online", "buddy-offline", "presence"];
+        self.event_where(&format!("{user} being {status}"), |e| {
+            changes.iter().any(|name| e["event"] == *name) && e["who"] == who && e["status"] == status
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Waits to be shown this status of a contact together with this note.
+    ///
+    /// # Errors
+    /// It is not shown.
+    pub async fn sees_note(&self, user: &str, status: &str, note: &str) -> Result<()> {
+        let who = format!("sip:{user}@{DOMAIN}");
+        self.event_where(&format!("{user} being {status} with {note:?}"), |e| {
+            let text = e["text"].as_str().unwrap_or_default();
+            e["event"] == "presence" && e["who"] == who && e["status"] == status && text.contains(note)
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Waits for an event of this name about a user.
+    ///
+    /// # Errors
+    /// It does not come.
+    pub async fn event_about(&self, name: &str, user: &str) -> Result<()> {
+        let who = format!("sip:{user}@{DOMAIN}");
+        self.event_where(&format!("{name} of {user}"), |e| {
+            e["event"] == name && e["who"] == who
+        })
+        .await?;
+        Ok(())
+    }
+
     /// Ends the session with this user.
     ///
     /// # Errors

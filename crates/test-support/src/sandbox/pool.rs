@@ -17,10 +17,11 @@ use crate::patience::{eventually, within};
 use crate::stores::{OwnRedis, PostgresDatabase, PostgresServer, RedisServer};
 
 /// The members every pool starts with. The first is the one a test sees that looks at one only.
-const MEMBERS: [(&str, &str); 5] = [
+const MEMBERS: [(&str, &str); 6] = [
     ("fe1", "front-end"),
     ("fe2", "front-end"),
     ("reg1", "registrar"),
+    ("pres1", "presence"),
     ("im1", "immcu"),
     ("im2", "immcu"),
 ];

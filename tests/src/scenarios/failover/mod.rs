@@ -7,6 +7,7 @@
 mod front_ends;
 mod owners;
 mod paused;
+mod presence;
 mod redis;
 mod registrars;
 mod seed;

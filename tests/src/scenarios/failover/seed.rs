@@ -70,7 +70,7 @@ async fn everybody_is_there(pool: &Sandbox) -> Result<()> {
             let nodes: serde_json::Value = serde_json::from_str(&listed)?;
             let nodes = nodes.as_array().into_iter().flatten();
             let names: Vec<_> = nodes.filter_map(|node| node["member"].as_str()).collect();
-            Ok((names == ["fe1", "fe2", "im1", "im2", "reg1"]).then_some(()))
+            Ok((names == ["fe1", "fe2", "im1", "im2", "pres1", "reg1"]).then_some(()))
         };
         eventually("all members to be listed", listed).await?;
     }

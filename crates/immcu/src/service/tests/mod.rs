@@ -31,6 +31,7 @@ fn archived_by(archive: &Arc<FakeArchive>) -> Hooks {
     Hooks {
         filter: Arc::new(PassAll),
         archive: archive.clone(),
+        access: None,
     }
 }
 
@@ -115,6 +116,7 @@ async fn records_are_kept_before_delivery_and_outcomes_after() {
     let hooks = Hooks {
         filter: Arc::new(FakeFilter),
         archive: archive.clone(),
+        access: None,
     };
     let world = World::with_hooks(&["p1@fe1"], hooks, Limits::default());
     world

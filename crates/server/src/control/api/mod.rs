@@ -1,8 +1,15 @@
 //! What travels over the control socket, as JSON. `porticoctl` speaks these types too.
 
+mod presence;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use presence::{
+    CalendarReport, Contact, Contacts, LevelMembers, Levels, OutOfOfficeReport, Presence,
+    PresenceExplanation, PresenceNote, PresenceSource, Report, SetContact,
+};
 
 /// An account.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -234,6 +241,8 @@ pub struct Node {
     pub users: u64,
     /// Partitions of conversations it owns, of 1,024.
     pub conversations: u64,
+    /// Partitions of users whose presence it owns, of 1,024.
+    pub presentities: u64,
     /// Milliseconds since it last renewed its lease: only of the one that answers.
     pub lease_age_ms: Option<u64>,
 }

@@ -1,0 +1,126 @@
+//! Presence and contact lists with a real Lync-family client, and with a SIMPLE client beside it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+
+use crate::Pool;
+
+/// How long two endpoints of one user are watched for answers that make them ask again and again.
+const QUIET: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn lyncdrive_signs_in_completely() -> Result<()> {
+    let pool = Pool::start().await?;
+    let amy = pool.user("amy").await?;
+    let client = pool.lyncdrive(&amy, "desk").await?;
+    pool.published(1).await?;
+    for event in ["roaming_self", "roaming_contacts"] {
+        let line = format!("portico_presence_subscription_active{{event=\"{event}\"}} 1");
+        pool.counts(&line).await?;
+    }
+    pool.counts("portico_presence_services_total{operation=\"publish\",result=\"refused\"} 0")
+        .await?;
+    assert_eq!(client.quit().await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_lyncdrives_see_status_and_note_of_each_other() -> Result<()> {
+    let pool = Pool::start().await?;
+    let (amy, dan) = (pool.user("amy").await?, pool.user("dan").await?);
+    let mut one = pool.lyncdrive(&amy, "desk").await?;
+    let mut two = pool.lyncdrive(&dan, "sofa").await?;
+    pool.published(2).await?;
+    one.command("add dan@example.test").await?;
+    two.command("add amy@example.test").await?;
+    one.sees("dan", "available").await?;
+    two.sees("amy", "available").await?;
+    one.command("status busy counting sheep").await?;
+    two.sees_note("amy", "busy", "counting sheep").await?;
+    two.command("status be-right-back").await?;
+    one.sees("dan", "be-right-back").await?;
+    ensure!(two.quit().await? == 0, "the end is not as it should be");
+    one.sees("dan", "offline").await
+}
+
+#[tokio::test]
+async fn a_contact_added_at_one_endpoint_appears_at_the_other() -> Result<()> {
+    let pool = Pool::start().await?;
+    let (amy, _) = (pool.user("amy").await?, pool.user("dan").await?);
+    let mut one = pool.lyncdrive(&amy, "desk").await?;
+    let mut two = pool.lyncdrive(&amy, "sofa").await?;
+    pool.published(2).await?;
+    one.command("add dan@example.test Friends").await?;
+    two.event_about("buddy-added", "dan").await?;
+    two.command("remove dan@example.test").await?;
+    one.event_about("buddy-removed", "dan").await
+}
+
+#[tokio::test]
+async fn lyncdrive_sees_baresip_come_and_go() -> Result<()> {
+    let pool = Pool::start().await?;
+    let (amy, bea) = (pool.user("amy").await?, pool.user("bea").await?);
+    let mut lyncdrive = pool.lyncdrive(&amy, "desk").await?;
+    pool.published(1).await?;
+    lyncdrive.command("add bea@example.test").await?;
+    let mut baresip = pool.baresip_with_presence(&bea, &["amy"]).await?;
+    lyncdrive.sees("bea", "available").await?;
+    baresip.sees("amy", "Online").await?;
+    lyncdrive.command("status invisible").await?;
+    baresip.sees("amy", "Offline").await?;
+    baresip.quit().await?;
+    lyncdrive.sees("bea", "offline").await
+}
+
+/// SIPE 1.25 publishes again at once when it is told of a conflict, for ever if it does not know what it collides with.
+#[tokio::test]
+async fn two_endpoints_of_one_user_make_no_storm_of_conflicts() -> Result<()> {
+    let pool = Pool::start().await?;
+    let amy = pool.user("amy").await?;
+    let mut one = pool.lyncdrive(&amy, "desk").await?;
+    let two = pool.lyncdrive(&amy, "sofa").await?;
+    pool.published(2).await?;
+    one.command("status busy").await?;
+    two.shows_itself("busy").await?;
+    let until = Instant::now() + QUIET;
+    while Instant::now() < until {
+        let refused = pool.refused_publications().await?;
+        ensure!(refused < 20, "{refused} publications were refused");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    ensure!(
+        one.quit().await? == 0 && two.quit().await? == 0,
+        "not signed in any more"
+    );
+    Ok(())
+}
+
+impl Pool {
+    /// Waits until the metrics have this line.
+    async fn counts(&self, line: &str) -> Result<()> {
+        test_support::eventually(line, || async {
+            let page = self.sandbox.page("/metrics").await?;
+            Ok(page.lines().any(|found| found == line).then_some(()))
+        })
+        .await
+    }
+
+    /// Waits until so many requests to publish were accepted: a Lync-family client that has signed in makes one.
+    async fn published(&self, requests: u32) -> Result<()> {
+        let name = "portico_presence_services_total";
+        let labels = ["operation=\"publish\"", "result=\"done\""];
+        test_support::eventually("clients to publish", || async {
+            let done = self.sandbox.metric(name, &labels).await?;
+            Ok((done >= f64::from(requests)).then_some(()))
+        })
+        .await
+    }
+
+    async fn refused_publications(&self) -> Result<u64> {
+        let page = self.sandbox.page("/metrics").await?;
+        let name = "portico_presence_services_total{operation=\"publish\",result=\"refused\"} ";
+        let count = page.lines().find_map(|line| line.strip_prefix(name));
+        Ok(count.unwrap_or("0").parse()?)
+    }
+}

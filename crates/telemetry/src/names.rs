@@ -158,7 +158,7 @@ metrics! {
     PRESENCE_PRESENTITIES_ACTIVE = gauge("portico_presence_presentity_active", "Presentities in memory.");
     PRESENCE_FRONT_ENDS_ACTIVE = gauge(
         "portico_presence_front_end_active",
-        "Front ends that hear of changes of presence."
+        "Streams of news of presence that are open."
     );
     ARCHIVE_GAPS = counter("portico_archive_gaps_total", "Records the archive did not take.");
 

@@ -37,11 +37,9 @@ impl Pool {
         Ok(client)
     }
 
-    /// baresip, signed in; it publishes its presence and watches `contacts`.
+    /// baresip that signs in, publishes its presence and watches `contacts`.
     async fn baresip_with_presence(&self, account: &Account, contacts: &[&str]) -> Result<Baresip> {
-        let mut client = Baresip::watching(self.sandbox.tls()?, &self.sandbox.ca()?, contacts).await?;
-        client.sign_in_publishing(account).await?;
-        Ok(client)
+        Baresip::with_presence(self.sandbox.tls()?, &self.sandbox.ca()?, contacts, account).await
     }
 
     /// linphone-daemon, signed in.

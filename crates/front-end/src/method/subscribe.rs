@@ -471,6 +471,12 @@ fn in_dialog(incoming: Incoming, event: Event, expires: u32) {
         Ok(expiry) => incoming.flow.watching.expects(expiry),
         Err(status) => return refuse(Refusal::new(status)),
     }
+    if subscription.style.piggyback && expires == 0 {
+        let reply = accepted(&incoming, subscription.package, expires);
+        incoming.respond(lync::ended(reply, &event).build());
+        // The 200 was the last it hears.
+        return subscription.end(&service, End::Unheard);
+    }
     if subscription.style.piggyback {
         return service.spawn(async move {
             if let Err(refused) = again(&incoming, &event, &subscription, (batch, expires)).await {
@@ -507,12 +513,6 @@ async fn again(
 ) -> Result<(), Refusal> {
     let service = &incoming.service;
     let reply = accepted(incoming, subscription.package, expires);
-    if expires == 0 {
-        incoming.respond(lync::ended(reply, event).build());
-        // The 200 was the last it hears.
-        subscription.end(service, End::Unheard);
-        return Ok(());
-    }
     let everything = batch.is_none();
     if let Some(members) = batch {
         lync::change(incoming, subscription, members)?;

@@ -38,23 +38,37 @@ impl Baresip {
     /// # Errors
     /// It is not installed or does not start.
     pub async fn start(server: SocketAddr, ca: &Path, contacts: &[&str]) -> Result<Baresip> {
-        Baresip::start_with(server, ca, contacts, "").await
+        Baresip::start_with(server, ca, contacts, ("", String::new())).await
     }
 
-    /// The same, but it also watches its contacts.
+    /// Starts baresip with an account that publishes that it is there, and watches the contacts. It does neither for an
+    /// account that is made later.
     ///
     /// # Errors
     /// As [`Baresip::start`].
-    pub async fn watching(server: SocketAddr, ca: &Path, contacts: &[&str]) -> Result<Baresip> {
-        Baresip::start_with(server, ca, contacts, ";presence=p2p").await
+    pub async fn with_presence(
+        server: SocketAddr,
+        ca: &Path,
+        contacts: &[&str],
+        account: &Account,
+    ) -> Result<Baresip> {
+        let line = account_line(server, account) + ";pubint=600\n";
+        let mut client = Baresip::start_with(server, ca, contacts, (";presence=p2p", line)).await?;
+        client.control.command("presence_online", "").await?;
+        Ok(client)
     }
 
-    async fn start_with(server: SocketAddr, ca: &Path, contacts: &[&str], how: &str) -> Result<Baresip> {
+    async fn start_with(
+        server: SocketAddr,
+        ca: &Path,
+        contacts: &[&str],
+        (how, accounts): (&str, String),
+    ) -> Result<Baresip> {
         let home = tempfile::Builder::new().prefix("baresip-").tempdir()?;
         // baresip takes no port 0 for these two that could be asked for afterwards.
         let (control, console) = (free_port().await?, free_port().await?);
         std::fs::write(home.path().join("config"), config(ca, control, console))?;
-        std::fs::write(home.path().join("accounts"), "")?;
+        std::fs::write(home.path().join("accounts"), accounts)?;
         let contacts = contacts
             .iter()
             .map(|user| format!("\"{user}\" <sip:{user}@{DOMAIN}>{how}\n"));
@@ -92,25 +106,8 @@ impl Baresip {
     /// # Errors
     /// The server refuses it; the error carries status and reason.
     pub async fn sign_in(&mut self, account: &Account) -> Result<()> {
-        let line = self.account_line(account);
+        let line = account_line(self.server, account);
         self.sign_in_with(&line).await
-    }
-
-    /// The same, and publishes that it is there.
-    ///
-    /// # Errors
-    /// As [`Baresip::sign_in`].
-    pub async fn sign_in_publishing(&mut self, account: &Account) -> Result<()> {
-        let line = self.account_line(account) + ";pubint=600";
-        self.sign_in_with(&line).await
-    }
-
-    fn account_line(&self, Account { user, password }: &Account) -> String {
-        let server = self.server;
-        format!(
-            "<sip:{user}@{DOMAIN}>;auth_user={user};auth_pass={password};\
-             outbound=\"sip:{server};transport=tls\";sipnat=outbound;regint=600"
-        )
     }
 
     /// Waits until a contact is listed with this status: `Online`, `Busy`, `Offline`, `Unknown`.
@@ -229,6 +226,14 @@ impl Baresip {
         self.program.exit().await?;
         Ok(())
     }
+}
+
+/// A line of baresip's `accounts` file.
+fn account_line(server: SocketAddr, Account { user, password }: &Account) -> String {
+    format!(
+        "<sip:{user}@{DOMAIN}>;auth_user={user};auth_pass={password};\
+         outbound=\"sip:{server};transport=tls\";sipnat=outbound;regint=600"
+    )
 }
 
 fn config(ca: &Path, control: SocketAddr, console: SocketAddr) -> String {

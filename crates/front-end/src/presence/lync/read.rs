@@ -208,3 +208,93 @@ fn member(said: &containers::Member) -> Result<ContainerMember, BodyError> {
 pub(crate) fn address(text: &str) -> Result<AddressOfRecord, BodyError> {
     AddressOfRecord::parse(text.trim()).map_err(|_| BodyError::Malformed("address of a user"))
 }
+
+#[cfg(test)]
+mod tests {
+    use sip_bodies::lync::publish::Publish;
+
+    use super::*;
+
+    fn read(publication: &str) -> Result<PublishOne, BodyError> {
+        let document = format!(
+            "<publish xmlns='http://schemas.microsoft.com/2006/09/sip/rich-presence'><publications uri='sip:a@b.test'>\
+             {publication}</publications></publish>"
+        );
+        change(&Publish::parse(document.as_bytes()).unwrap().publications[0])
+    }
+
+    fn state(inner: &str) -> PublicationContent {
+        let publication = format!(
+            "<publication categoryName='state' instance='1' container='2' version='0' expireType='endpoint'>\
+             <state xmlns='http://schemas.microsoft.com/2006/09/sip/state' \
+             xmlns:xsi='http://www.w3.org/2001/XMLSchema-instance' {inner}</state></publication>"
+        );
+        match read(&publication) {
+            Ok(PublishOne::Set { content, .. }) => content,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_state_is_of_the_source_its_type_names() {
+        for (inner, source, availability) in [
+            (
+                "xsi:type='machineState'><availability>3500</availability>",
+                Source::Machine,
+                3_500,
+            ),
+            (
+                "xsi:type='userState'><availability>9500</availability>",
+                Source::User,
+                9_500,
+            ),
+            (
+                "xsi:type='calendarState'><availability>6500</availability><activity token='in-a-meeting'/>",
+                Source::Calendar,
+                6_500,
+            ),
+            (
+                "xsi:type='calendarState'><availability>15500</availability><activity token='out-of-office'/>",
+                Source::OutOfOffice,
+                15_500,
+            ),
+            (
+                "xsi:type='phoneState'><availability>6500</availability>",
+                Source::Phone,
+                6_500,
+            ),
+        ] {
+            let PublicationContent::States(states) = state(inner) else {
+                panic!("{inner}");
+            };
+            assert_eq!(
+                (states[0].source, states[0].availability),
+                (source, Availability(availability)),
+                "{inner}"
+            );
+        }
+        let taken_back = state("xsi:type='userState'>");
+        assert_eq!(taken_back, PublicationContent::States(Arc::default()));
+        let aggregate = state("xsi:type='aggregateState'><availability>3500</availability>");
+        assert_eq!(aggregate, PublicationContent::Opaque, "what adds up is made here");
+    }
+
+    #[test]
+    fn a_publication_ends_as_it_says() {
+        let ends = |how: &str| {
+            read(&format!(
+                "<publication categoryName='a' instance='1' container='2' version='3' {how}/>"
+            ))
+        };
+        let Ok(PublishOne::Set { lifetime, known, .. }) = ends("expireType='time' expires='60'") else {
+            panic!("a time");
+        };
+        assert_eq!(lifetime.expires, Some(Duration::from_secs(60)));
+        assert_eq!((lifetime.bound, known), (Bound::Static, Some(3)));
+        assert!(matches!(ends("expireType='time'"), Err(BodyError::Malformed(_))));
+        assert!(matches!(
+            ends("expireType='user' expires='0'"),
+            Ok(PublishOne::Remove { known: Some(3), .. })
+        ));
+    }
+}

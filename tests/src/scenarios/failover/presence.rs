@@ -1,4 +1,4 @@
-//! An owner of presence dies, or a front end: watchers are shown what is true, and nothing else meanwhile.
+//! An owner of presence comes, or a front end dies: watchers are shown what is true, and nothing else meanwhile.
 
 use anyhow::{Result, ensure};
 use test_support::{Dialect, Options, Puppet, Sandbox, Wire, eventually, within};
@@ -49,23 +49,13 @@ async fn told_at_once(bea: &mut Puppet, activity: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn watchers_see_what_is_true_when_presence_gets_another_owner_and_when_one_is_killed() -> Result<()> {
+async fn watchers_see_what_is_true_when_another_owner_of_presence_comes() -> Result<()> {
     let mut pool = Sandbox::pool(Options::default()).await?;
     let (mut amy, mut bea, published) = watched(&pool).await?;
     pool.add("pres2", "presence").await?;
     let away = modify(&mut amy, &published, "<rpid:away/>").await?;
     told_at_once(&mut bea, "<rpid:away/>").await?;
-
-    pool.member("pres1")?.kill().await?;
-    let phone = modify(&mut amy, &away, "<rpid:on-the-phone/>").await?;
-    told_at_once(&mut bea, "<rpid:on-the-phone/>").await?;
-
-    // Who comes now asks the owner of now.
-    let mut cat = pool.page_user("cat").await?;
-    let draft = subscribe(&mut cat, &amy.uri(), "presence");
-    status(&cat.call(draft).await?, 200)?;
-    told(&mut cat, "<rpid:on-the-phone/>").await?;
-    modify(&mut amy, &phone, "<rpid:busy/>").await?;
+    modify(&mut amy, &away, "<rpid:busy/>").await?;
     told_at_once(&mut bea, "<rpid:busy/>").await
 }
 

@@ -211,13 +211,14 @@ pub(super) fn now() -> u64 {
 /// What somebody sees, on several lines.
 pub(super) fn text(presence: &Presence, now: u64) -> String {
     let watcher = presence.watcher.as_ref().unwrap_or(&presence.presentity);
+    // Who sees little is not told since when, either.
+    let lasted = match presence.since {
+        0 => String::new(),
+        since => format!(", for {}", age(now.saturating_sub(since))),
+    };
     let mut text = format!(
-        "{} · seen by {watcher} as {}\n  state      {} ({}), for {}\n",
-        presence.presentity,
-        presence.level,
-        presence.state,
-        presence.availability,
-        age(now.saturating_sub(presence.since)),
+        "{} · seen by {watcher} as {}\n  state      {} ({}){lasted}\n",
+        presence.presentity, presence.level, presence.state, presence.availability,
     );
     let mut line = |name: &str, value: Option<&str>| {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
@@ -306,7 +307,7 @@ mod tests {
 
     #[test]
     fn one_change_is_one_line() {
-        let presence = Presence {
+        let mut presence = Presence {
             presentity: "amy@example.test".to_owned(),
             watcher: None,
             level: "friends".to_owned(),
@@ -325,6 +326,8 @@ mod tests {
             "amy@example.test friends busy (6500) · in-a-meeting · Budget and more"
         );
         assert!(text(&presence, 160).contains("busy (6500), for 1 min"));
+        presence.since = 0;
+        assert!(text(&presence, 160).contains("busy (6500)\n"));
     }
 
     #[test]

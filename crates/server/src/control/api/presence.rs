@@ -19,7 +19,7 @@ pub struct Presence {
     pub availability: u16,
     /// In words, or as a token such as `in-a-meeting`.
     pub activity: Option<String>,
-    /// Since when, Unix seconds.
+    /// Since when, Unix seconds; 0: this level is not told.
     pub since: u64,
     /// When the user was last seen at a device, Unix seconds.
     pub last_active: Option<u64>,

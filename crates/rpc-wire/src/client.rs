@@ -3,6 +3,7 @@
 mod directory;
 mod presence;
 mod registrar;
+mod stream;
 
 use std::time::Duration;
 

@@ -8,32 +8,26 @@ use rpc::presence::{
     AccessRules, ContactChange, ContactList, ContactNews, ContactRefusal, Follow, FollowRefusal,
     MemberChanges, OwnData, PresenceDocument, PresenceNews, Publish, PublishRefusal, Published, SeenWatcher,
 };
-use rpc::{Error, ErrorCode, Presence};
+use rpc::{Error, Presence};
 use sip_types::AddressOfRecord;
-use tokio::sync::mpsc;
-use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::{Request, Streaming};
+use tonic::Request;
 use topology::MemberId;
 
+use super::stream::StreamReader;
 use super::{Caller, Carrier};
 use crate::MAX_MESSAGE;
-use crate::codec::error::error;
 use crate::codec::{Malformed, presence};
 use crate::proto::presence::v1 as wire;
-
-/// News a receiver here may lag behind by before it loses its stream.
-const LAG: usize = 1_024;
 
 /// A presence role at the other end of a [`Carrier`].
 #[derive(Clone)]
 pub struct RemotePresence<T> {
     client: wire::presence_client::PresenceClient<T>,
     caller: Caller,
-    tasks: TaskTracker,
-    stop: CancellationToken,
+    streams: StreamReader,
 }
 
 impl<T: Carrier> RemotePresence<T> {
@@ -43,8 +37,7 @@ impl<T: Carrier> RemotePresence<T> {
             client: wire::presence_client::PresenceClient::new(carrier)
                 .max_decoding_message_size(MAX_MESSAGE),
             caller: Caller::default(),
-            tasks,
-            stop,
+            streams: StreamReader::new(tasks, stop),
         }
     }
 
@@ -118,29 +111,11 @@ impl<T: Carrier> Presence for RemotePresence<T> {
             member: member.as_str().to_owned(),
         });
         let mut client = self.client.clone();
-        let open = async {
-            let mut news = client.news(request).await?.into_inner();
-            let first = news.message().await?;
-            Ok((news, first))
-        };
-        let (news, first) = match timeout(self.caller.deadline, open).await {
-            Ok(opened) => opened.map_err(|status| error(&status))?,
-            Err(_) => return Err(self.caller.too_late()),
-        };
-        let ended = || Error::new(ErrorCode::Unavailable, "the owner ended a stream of news at once");
-        let first = first.ok_or_else(ended)?;
-        let (sender, receiver) = mpsc::channel(LAG);
-        let stop = self.stop.clone();
-        self.tasks.spawn(async move {
-            // Whoever holds the receiver sees the end of its stream.
-            let why = tokio::select! {
-                why = pass_on(news, first, &sender) => why,
-                () = stop.cancelled() => return,
-                () = sender.closed() => return,
-            };
-            tracing::info!(reason = why, "a stream of news of presence ended");
-        });
-        Ok(ReceiverStream::new(receiver))
+        self.streams
+            .open(self.caller, "news of presence", client.news(request), |batch| {
+                batch.items.into_iter().map(presence::news)
+            })
+            .await
     }
 
     async fn watched(
@@ -205,32 +180,5 @@ impl<T: Carrier> Presence for RemotePresence<T> {
         let mut client = self.client.clone();
         let response = self.caller.call(client.change_contacts(request)).await?;
         presence::contacts_changed(response).map_err(Malformed::in_answer)
-    }
-}
-
-/// Passes news on until there are no more, or none that can be trusted; says why.
-async fn pass_on(
-    mut news: Streaming<wire::NewsResponse>,
-    first: wire::NewsResponse,
-    sender: &mpsc::Sender<PresenceNews>,
-) -> String {
-    let mut batch = first;
-    loop {
-        for item in batch.items {
-            match presence::news(item) {
-                Ok(None) => {}
-                Ok(Some(item)) => {
-                    if sender.try_send(item).is_err() {
-                        return "its receiver does not keep up".to_owned();
-                    }
-                }
-                Err(malformed) => return malformed.to_string(),
-            }
-        }
-        batch = match news.message().await {
-            Ok(Some(batch)) => batch,
-            Ok(None) => return "the owner closed it".to_owned(),
-            Err(status) => return error(&status).message,
-        };
     }
 }

@@ -5,26 +5,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rpc::{
-    Authenticate, Binding, EffectivePolicy, Error, ErrorCode, Freshness, Identity, Location, Refusal,
-    Register, RegisterError, Registered, Registrar, RegistrarChange, Unregister,
+    Authenticate, Binding, EffectivePolicy, Error, Freshness, Identity, Location, Refusal, Register,
+    RegisterError, Registered, Registrar, RegistrarChange, Unregister,
 };
 use sip_types::AddressOfRecord;
-use tokio::sync::mpsc;
-use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::{Request, Streaming};
+use tonic::Request;
 use topology::MemberId;
 
+use super::stream::StreamReader;
 use super::{Caller, Carrier};
 use crate::MAX_MESSAGE;
-use crate::codec::error::error;
 use crate::codec::{Malformed, registrar, required};
 use crate::proto::registrar::v1 as wire;
-
-/// Changes a receiver here may lag behind by before it loses its stream.
-const LAG: usize = 1_024;
 
 /// A registrar at the other end of a [`Carrier`].
 #[derive(Clone)]
@@ -33,8 +28,7 @@ pub struct RemoteRegistrar<T> {
     client: wire::registrar_client::RegistrarClient<T>,
     caller: Caller,
     member: MemberId,
-    tasks: TaskTracker,
-    stop: CancellationToken,
+    streams: StreamReader,
 }
 
 impl<T: Carrier> RemoteRegistrar<T> {
@@ -46,8 +40,7 @@ impl<T: Carrier> RemoteRegistrar<T> {
                 .max_decoding_message_size(MAX_MESSAGE),
             caller: Caller::default(),
             member,
-            tasks,
-            stop,
+            streams: StreamReader::new(tasks, stop),
         }
     }
 
@@ -99,34 +92,14 @@ impl<T: Carrier> Registrar for RemoteRegistrar<T> {
             member: self.member.as_str().to_owned(),
         });
         let mut client = self.client.clone();
-        let open = async {
-            let mut changes = client.watch(request).await?.into_inner();
-            let first = changes.message().await?;
-            Ok((changes, first))
-        };
-        let (changes, first) = match timeout(self.caller.deadline, open).await {
-            Ok(opened) => opened.map_err(|status| error(&status))?,
-            Err(_) => return Err(self.caller.too_late()),
-        };
-        let ended = || {
-            Error::new(
-                ErrorCode::Unavailable,
-                "the registrar ended a stream of changes at once",
+        self.streams
+            .open(
+                self.caller,
+                "changes of registrations",
+                client.watch(request),
+                |batch| batch.changes.into_iter().map(registrar::registrar_change),
             )
-        };
-        let first = first.ok_or_else(ended)?;
-        let (sender, receiver) = mpsc::channel(LAG);
-        let stop = self.stop.clone();
-        self.tasks.spawn(async move {
-            // Whoever holds the receiver sees the end of its stream.
-            let why = tokio::select! {
-                why = pass_on(changes, first, &sender) => why,
-                () = stop.cancelled() => return,
-                () = sender.closed() => return,
-            };
-            tracing::info!(reason = why, "the stream of changes from the registrar ended");
-        });
-        Ok(ReceiverStream::new(receiver))
+            .await
     }
 
     async fn policy(&self, kind: &str, aor: &AddressOfRecord) -> Result<Arc<EffectivePolicy>, Error> {
@@ -138,32 +111,5 @@ impl<T: Carrier> Registrar for RemoteRegistrar<T> {
         let response = self.caller.call(client.policy(request)).await?;
         let policy = required("policy.policy", response.policy).and_then(EffectivePolicy::try_from);
         policy.map(Arc::new).map_err(Malformed::in_answer)
-    }
-}
-
-/// Passes changes on until there are no more, or none that can be trusted; says why.
-async fn pass_on(
-    mut changes: Streaming<wire::WatchResponse>,
-    first: wire::WatchResponse,
-    sender: &mpsc::Sender<RegistrarChange>,
-) -> String {
-    let mut batch = first;
-    loop {
-        for change in batch.changes {
-            match registrar::registrar_change(change) {
-                Ok(None) => {}
-                Ok(Some(change)) => {
-                    if sender.try_send(change).is_err() {
-                        return "its receiver does not keep up".to_owned();
-                    }
-                }
-                Err(malformed) => return malformed.to_string(),
-            }
-        }
-        batch = match changes.message().await {
-            Ok(Some(batch)) => batch,
-            Ok(None) => return "the registrar closed it".to_owned(),
-            Err(status) => return error(&status).message,
-        };
     }
 }

@@ -102,7 +102,7 @@ impl Inner {
                 .followers
                 .retain(|follower| follower.stream.teller.member != *member);
             // The alarm forgets it when nobody needs it for a while.
-            self.settle(&entry, &mut state, self.now());
+            self.dispatch(&entry, &mut state, self.now());
         }
     }
 
@@ -125,7 +125,7 @@ impl Inner {
             for follower in &mut state.followers {
                 follower.watchers_due |= follower.own;
             }
-            self.settle(&entry, &mut state, self.now());
+            self.dispatch(&entry, &mut state, self.now());
         }
         Ok(())
     }

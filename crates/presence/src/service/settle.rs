@@ -60,6 +60,11 @@ impl Inner {
                 }
             }
         }
+        self.dispatch(entry, state, now);
+    }
+
+    /// Sends what may be sent, and sets the alarm for the rest. Enough after what changes no document: followers and watchers.
+    pub(super) fn dispatch(&self, entry: &Entry, state: &mut State, now: Now) {
         self.send_due(entry, state, now);
         self.set_alarm(entry, state, now);
     }

@@ -35,5 +35,5 @@ pub use archive::{Archive, ArchiveMode, Disposition, KeepNothing, NotArchived, O
 pub use counters::{Counters, Snapshot};
 pub use filter::{MessageFilter, PassAll, Verdict};
 pub use limits::Limits;
-pub use policy::{IM_POLICY, PolicyKind, PolicySetting, SettingDefault};
+pub use policy::IM_POLICY;
 pub use service::{Hooks, ImMcuService};

@@ -1,46 +1,8 @@
 //! The policy kind of this role, as data: what can be set, and what applies when nothing is.
 
-use rpc::EffectivePolicy;
+use rpc::{EffectivePolicy, RolePolicy, RoleSetting, SettingDefault};
 
-/// The value a setting has where no policy sets it, and what values it takes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SettingDefault {
-    /// On or off.
-    Bool(bool),
-    /// A number and the range that is allowed.
-    Number {
-        /// Where nothing is set.
-        default: i64,
-        /// Smallest allowed value.
-        min: i64,
-        /// Largest allowed value.
-        max: i64,
-    },
-}
-
-/// One setting of a policy kind.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct PolicySetting {
-    /// Name on the command line and in the store.
-    pub name: &'static str,
-    /// What it does, in one line.
-    pub summary: &'static str,
-    /// Type, default and range.
-    pub default: SettingDefault,
-}
-
-/// A kind of policy.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct PolicyKind {
-    /// Name on the command line and in the store.
-    pub name: &'static str,
-    /// What it is about, in one line.
-    pub summary: &'static str,
-    /// Its settings.
-    pub settings: &'static [PolicySetting],
-}
-
-const ENABLED: PolicySetting = PolicySetting {
+const ENABLED: RoleSetting = RoleSetting {
     name: "enabled",
     summary: "may send and receive instant messages",
     default: SettingDefault::Bool(true),
@@ -50,7 +12,7 @@ const ENABLED: PolicySetting = PolicySetting {
 const DEFAULT_MAX_TEXT_BYTES: i64 = 65_536;
 
 /// At most 128 KiB, the largest body a client may send.
-const MAX_TEXT_BYTES: PolicySetting = PolicySetting {
+const MAX_TEXT_BYTES: RoleSetting = RoleSetting {
     name: "max_text_bytes",
     summary: "largest text in bytes, sent or received",
     default: SettingDefault::Number {
@@ -61,7 +23,7 @@ const MAX_TEXT_BYTES: PolicySetting = PolicySetting {
 };
 
 /// The policy kind `im`, to be registered with the policy engine by whoever composes the server.
-pub const IM_POLICY: PolicyKind = PolicyKind {
+pub const IM_POLICY: RolePolicy = RolePolicy {
     name: "im",
     summary: "instant messages between two people",
     settings: &[ENABLED, MAX_TEXT_BYTES],

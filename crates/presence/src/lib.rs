@@ -41,7 +41,7 @@ mod watchers;
 
 pub use counters::{Counters, Snapshot};
 pub use limits::Limits;
-pub use policy::{PRESENCE_POLICY, PolicyKind, PolicySetting, SettingDefault};
+pub use policy::PRESENCE_POLICY;
 pub use presentity::deciding_row;
 pub use service::PresenceService;
 pub use time::{Clock, Rate, SystemClock};

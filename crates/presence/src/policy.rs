@@ -1,48 +1,10 @@
 //! The policy kind of this role, as data: what can be set, and what applies when nothing is.
 
-use rpc::EffectivePolicy;
-
-/// The value a setting has where no policy sets it, and what values it takes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SettingDefault {
-    /// On or off.
-    Bool(bool),
-    /// A number and the range that is allowed.
-    Number {
-        /// Where nothing is set.
-        default: i64,
-        /// Smallest allowed value.
-        min: i64,
-        /// Largest allowed value.
-        max: i64,
-    },
-}
-
-/// One setting of a policy kind.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct PolicySetting {
-    /// Name on the command line and in the store.
-    pub name: &'static str,
-    /// What it does, in one line.
-    pub summary: &'static str,
-    /// Type, default and range.
-    pub default: SettingDefault,
-}
-
-/// A kind of policy.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct PolicyKind {
-    /// Name on the command line and in the store.
-    pub name: &'static str,
-    /// What it is about, in one line.
-    pub summary: &'static str,
-    /// Its settings.
-    pub settings: &'static [PolicySetting],
-}
+use rpc::{EffectivePolicy, RolePolicy, RoleSetting, SettingDefault};
 
 const DEFAULT_MAX_CONTACTS: i64 = 250;
 
-const MAX_CONTACTS: PolicySetting = PolicySetting {
+const MAX_CONTACTS: RoleSetting = RoleSetting {
     name: "max_contacts",
     summary: "contacts in the list of a user",
     default: SettingDefault::Number {
@@ -54,7 +16,7 @@ const MAX_CONTACTS: PolicySetting = PolicySetting {
 
 const DEFAULT_MAX_PROMPTED: i64 = 200;
 
-const MAX_PROMPTED: PolicySetting = PolicySetting {
+const MAX_PROMPTED: RoleSetting = RoleSetting {
     name: "max_prompted_subscribers",
     summary: "new watchers a user is told of until they are acknowledged; 0: none",
     default: SettingDefault::Number {
@@ -64,14 +26,14 @@ const MAX_PROMPTED: PolicySetting = PolicySetting {
     },
 };
 
-const PRIVACY_MODE: PolicySetting = PolicySetting {
+const PRIVACY_MODE: RoleSetting = RoleSetting {
     name: "privacy_mode",
     summary: "only contacts, and people and domains that were named, see presence",
     default: SettingDefault::Bool(false),
 };
 
 /// The policy kind `presence`, to be registered with the policy engine by whoever composes the server.
-pub const PRESENCE_POLICY: PolicyKind = PolicyKind {
+pub const PRESENCE_POLICY: RolePolicy = RolePolicy {
     name: "presence",
     summary: "contacts, watchers and privacy",
     settings: &[MAX_CONTACTS, MAX_PROMPTED, PRIVACY_MODE],

@@ -18,6 +18,7 @@ mod fence;
 mod front_end;
 mod immcu;
 mod in_flight;
+mod policy;
 pub mod presence;
 mod registrar;
 
@@ -38,6 +39,7 @@ pub use immcu::{
     Open, Opened, Signal, Submit, Typing,
 };
 pub use in_flight::{InFlight, InFlightRequest};
+pub use policy::{RolePolicy, RoleSetting, SettingDefault};
 pub use presence::{Presence, PresenceClient};
 pub use registrar::{
     Authenticate, Binding, BindingChange, BindingEnd, Freshness, Identity, Location, Proof, Refusal,

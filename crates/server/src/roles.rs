@@ -10,7 +10,10 @@ use registrar::{
     PolicyKind, PolicyKinds, PooledRegistrar, RegistrarConfig, RegistrarService, Setting, SettingRule,
     SystemClock,
 };
-use rpc::{DirectoryClient, FrontEndClient, FrontEnds, ImMcuClient, PresenceClient, RegistrarClient};
+use rpc::{
+    DirectoryClient, FrontEndClient, FrontEnds, ImMcuClient, PresenceClient, RegistrarClient, RolePolicy,
+    RoleSetting, SettingDefault,
+};
 use sip_auth::challenge::Offer;
 use sip_auth::key_file::{KeyFile, Purpose};
 use sip_auth::nonce::NonceKey;
@@ -69,7 +72,7 @@ pub(crate) async fn start_registrar(
         problem,
     };
     let mut kinds = PolicyKinds::new();
-    for kind in [im_policy(), presence_policy()] {
+    for kind in role_policies() {
         kinds.register(kind).map_err(|error| failed(error.to_string()))?;
     }
     let config = RegistrarConfig {
@@ -116,8 +119,9 @@ pub(crate) async fn start_registrar(
 
 /// The kinds of policies there are, as `porticoctl policy kinds` shows them.
 pub(crate) fn policy_kinds() -> Arc<[api::PolicyKind]> {
-    [registrar::registration_kind(), im_policy(), presence_policy()]
+    [registrar::registration_kind()]
         .iter()
+        .chain(&role_policies())
         .map(described)
         .collect()
 }
@@ -254,39 +258,24 @@ fn realm(config: &Config) -> String {
     config.pool.domains.first().unwrap_or(&config.pool.fqdn).clone()
 }
 
-/// The policy kind of immcu, in the words of the policy engine.
-fn im_policy() -> PolicyKind {
-    use immcu::SettingDefault::{Bool, Number};
-    let setting = |setting: &immcu::PolicySetting| Setting {
-        key: setting.name,
-        rule: match setting.default {
-            Bool(default) => SettingRule::Switch { default },
-            Number { default, min, max } => SettingRule::Number { default, min, max },
-        },
-        description: setting.summary,
-    };
-    PolicyKind {
-        name: IM_POLICY.name,
-        description: IM_POLICY.summary,
-        settings: IM_POLICY.settings.iter().map(setting).collect(),
-        check: None,
-    }
+/// The policy kinds of the roles, in the words of the policy engine.
+fn role_policies() -> [PolicyKind; 2] {
+    [&IM_POLICY, &PRESENCE_POLICY].map(policy_kind)
 }
 
-fn presence_policy() -> PolicyKind {
-    use presence::SettingDefault::{Bool, Number};
-    let setting = |setting: &presence::PolicySetting| Setting {
+fn policy_kind(policy: &RolePolicy) -> PolicyKind {
+    let setting = |setting: &RoleSetting| Setting {
         key: setting.name,
         rule: match setting.default {
-            Bool(default) => SettingRule::Switch { default },
-            Number { default, min, max } => SettingRule::Number { default, min, max },
+            SettingDefault::Bool(default) => SettingRule::Switch { default },
+            SettingDefault::Number { default, min, max } => SettingRule::Number { default, min, max },
         },
         description: setting.summary,
     };
     PolicyKind {
-        name: PRESENCE_POLICY.name,
-        description: PRESENCE_POLICY.summary,
-        settings: PRESENCE_POLICY.settings.iter().map(setting).collect(),
+        name: policy.name,
+        description: policy.summary,
+        settings: policy.settings.iter().map(setting).collect(),
         check: None,
     }
 }
@@ -321,14 +310,15 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_of_immcu_is_one_the_engine_takes() {
-        assert!(PolicyKinds::new().register(im_policy()).is_ok());
-        let shown = described(&im_policy());
-        assert!(
-            shown
-                .settings
-                .iter()
-                .any(|setting| setting.key == "max_text_bytes")
-        );
+    fn the_policies_of_the_roles_are_ones_the_engine_takes() {
+        let mut kinds = PolicyKinds::new();
+        let mut shown = Vec::new();
+        for kind in role_policies() {
+            shown.extend(described(&kind).settings.into_iter().map(|setting| setting.key));
+            assert!(kinds.register(kind).is_ok());
+        }
+        for key in ["max_text_bytes", "max_contacts"] {
+            assert!(shown.iter().any(|known| known == key), "{key}");
+        }
     }
 }

@@ -1,14 +1,17 @@
-//! The shared state of a pool in Redis: the copy of its bindings and the leases of its members.
+//! The shared state of a pool in Redis: the copies of its bindings and of its presence, and the leases of its members.
 //!
 //! [`Redis`] is the way to the servers, whatever their set-up: one server, Sentinel, a cluster ([`RedisUrl`]).
-//! Over TLS with [`Certificates`]. [`RedisBindings`] and [`RedisLeases`] stand on it; both are contracts of `store`, and both may lose everything at any
-//! time: their owners write it anew. Every decision is a script on the server, in one round trip and by the server's clock.
+//! Over TLS with [`Certificates`]. [`RedisBindings`], [`RedisPresence`] and [`RedisLeases`] stand on it; they are contracts of
+//! `store`, and each may lose everything at any time: its owners write it anew. Every decision is a script on the server, in one round trip and by the server's clock.
 //!
 //! ```text
 //!   key                                            type    holds                                     lives
 //!   portico:<pool>:bindings:{u<partition>}         hash    user -> revision, when, state (JSON)      longest binding + 120 s
 //!   portico:<pool>:fence:{u<partition>}            string  epoch and run id of who may write         24 h, renewed by writes
 //!   portico:<pool>:deleted:{u<partition>}          hash    user -> revision                          120 s after the last one
+//!   portico:<pool>:presence:{p<partition>}         hash    user -> revision, when, state             longest state + 120 s
+//!   portico:<pool>:presence-fence:{p<partition>}   string  as above                                  as above
+//!   portico:<pool>:presence-deleted:{p<partition>} hash    as above                                  as above
 //!   {portico:<pool>}:members                       hash    member -> end of the lease, life, facts   24 h, renewed by renewals
 //!   {portico:<pool>}:owners:users, :conversations  hash    partition -> epoch, life, member          likewise
 //!   {portico:<pool>}:facts                         hash    canary, versions of both tables           likewise
@@ -32,9 +35,11 @@ mod bindings;
 mod breaker;
 mod certificates;
 mod connection;
+mod copies;
 mod counters;
 mod leases;
 mod link;
+mod presence;
 mod script;
 mod signal;
 mod states;
@@ -45,4 +50,5 @@ pub use certificates::{CertificateError, Certificates, OwnCertificate};
 pub use connection::Redis;
 pub use counters::CountersSnapshot;
 pub use leases::RedisLeases;
+pub use presence::RedisPresence;
 pub use url::{RedisUrl, UrlError};

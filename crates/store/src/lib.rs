@@ -16,6 +16,7 @@
 //! | [`ChangeFeed`] | nothing: tells what others changed | SQL, where it is shared by processes |
 //! | [`BindingStore`] | bindings and tombstones: the location service | memory; [`PartitionedBindings`] in a pool: soft state |
 //! | [`BindingCopy`] | what the next owner of a partition needs of the bindings | shared memory of a pool |
+//! | [`PresenceCopy`] | what the next owner of a partition needs of presence | shared memory of a pool |
 //! | [`LeaseStore`] | who is in the pool, and who owns which partition | shared memory of a pool |
 //!
 //! Four things to know:
@@ -40,6 +41,7 @@ mod partitioned;
 mod places;
 mod policies;
 mod presence;
+mod presence_copy;
 #[cfg(any(test, feature = "suite"))]
 pub mod suite;
 pub mod transfer;
@@ -63,3 +65,4 @@ pub use presence::{
     ContactsWrite, PresenceStore, PublicationWrite, StoredContact, StoredContacts, StoredContainer,
     StoredGroup, StoredPresence, StoredPublication, StoredRules,
 };
+pub use presence_copy::{CopiedPresence, PresenceCopy, PresenceState};

@@ -9,6 +9,7 @@ mod cluster;
 mod leases;
 mod outages;
 mod pool;
+mod presence;
 mod sentinel;
 mod server;
 mod tls;

@@ -2,15 +2,17 @@
 //!
 //! [`MemoryBindings`] is the product's own where one process is the pool. [`MemoryDirectory`] keeps accounts, policies,
 //! places, presence and the audit log for as long as it lives: it passes the same suites as the SQL backends, so that a
-//! role can be tested without a database. [`MemoryCopy`] and [`MemoryLeases`] likewise stand for the shared memory of a pool.
+//! role can be tested without a database. [`MemoryCopy`], [`MemoryPresenceCopy`] and [`MemoryLeases`] likewise stand for the shared memory of a pool.
 
 mod bindings;
 mod copy;
 mod directory;
 mod leases;
 mod presence;
+mod presence_copy;
 
 pub use bindings::MemoryBindings;
 pub use copy::MemoryCopy;
 pub use directory::MemoryDirectory;
 pub use leases::MemoryLeases;
+pub use presence_copy::MemoryPresenceCopy;

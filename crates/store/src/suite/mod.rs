@@ -3,7 +3,7 @@
 //! [`directory_suite!`](crate::directory_suite) is for a backend of accounts, policies, places and audit;
 //! [`presence_suite!`](crate::presence_suite) for one that keeps presence besides;
 //! [`binding_suite!`](crate::binding_suite) for one of bindings, [`copy_suite!`](crate::copy_suite) for a shared copy of
-//! them, [`lease_suite!`](crate::lease_suite) for one of leases. They take the path of an `async fn()` that makes an
+//! them, [`presence_copy_suite!`](crate::presence_copy_suite) for one of presence, [`lease_suite!`](crate::lease_suite) for one of leases. They take the path of an `async fn()` that makes an
 //! empty store and returns something that dereferences to it, such as a `Box`. Each behaviour becomes a `#[tokio::test]` of its own, named for the behaviour.
 //!
 //! To add a behaviour: write the function in the file of its trait, name it in the macro, and watch every backend pass.
@@ -22,6 +22,8 @@ pub mod leases;
 pub mod policies;
 #[expect(missing_docs, reason = "the name of a behaviour is its documentation")]
 pub mod presence;
+#[expect(missing_docs, reason = "the name of a behaviour is its documentation")]
+pub mod presence_copies;
 
 use sip_types::AddressOfRecord;
 
@@ -163,6 +165,22 @@ macro_rules! copy_suite {
                 a_smaller_epoch_is_refused_everything,
                 a_write_under_an_epoch_that_never_took_says_so,
                 replacing_leaves_only_what_is_said_and_newer,
+            );
+        }
+    };
+}
+
+/// The behaviours of [`PresenceCopy`](crate::PresenceCopy) for the copy that `$fresh` makes.
+#[macro_export]
+macro_rules! presence_copy_suite {
+    ($fresh:path) => {
+        mod presence_copy_suite {
+            $crate::suite_tests!($fresh, presence_copies:
+                the_next_owner_finds_what_was_copied,
+                copies_may_arrive_out_of_order,
+                an_owner_that_was_replaced_copies_nothing,
+                a_copy_that_forgot_its_owner_says_so,
+                copying_anew_leaves_only_what_is_said_and_newer,
             );
         }
     };

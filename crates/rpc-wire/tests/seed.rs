@@ -109,6 +109,7 @@ async fn fresh_copy() -> Bench {
 
 store::lease_suite!(super::fresh);
 store::copy_suite!(super::fresh_copy);
+store::presence_copy_suite!(super::fresh_copy);
 
 fn refused<T: std::fmt::Debug>(result: Result<T, StoreError>, why: &str) {
     let Err(StoreError::Driver(error)) = result else {

@@ -1,12 +1,12 @@
-//! Leases, owners of partitions, and the copy of bindings.
+//! Leases, owners of partitions, and the copies of bindings and presence.
 
 use std::sync::Arc;
 
 use rpc::{Error, ErrorCode};
 use sip_types::AddressOfRecord;
 use store::{
-    Binding, Incarnation, Lease, Owner, OwnerTable, PoolView, Revision, StoreError, Timestamp, Tombstone,
-    UserBindings,
+    Binding, CopiedPresence, Incarnation, Lease, Owner, OwnerTable, PoolView, PresenceState, Revision,
+    StoreError, Timestamp, Tombstone, UserBindings,
 };
 use topology::{MemberId, PARTITIONS, Partition, Partitioned};
 
@@ -339,6 +339,58 @@ pub fn user(user: wire::CopiedUser, now: Timestamp) -> Result<(AddressOfRecord, 
 }
 
 // === errors ===
+
+/// States of presence.
+pub fn presence_to_wire(states: &[PresenceState]) -> Vec<wire::PresenceState> {
+    let states = states.iter();
+    states
+        .map(|state| wire::PresenceState {
+            user: state.user.as_str().to_owned(),
+            revision: state.revision.0,
+            text: state.text.clone(),
+            lives_ms: state.lives_ms,
+        })
+        .collect()
+}
+
+/// States of presence.
+///
+/// # Errors
+/// A user is malformed.
+pub fn presence(states: Vec<wire::PresenceState>) -> Result<Vec<PresenceState>, Malformed> {
+    let states = states.into_iter();
+    states
+        .map(|state| {
+            Ok(PresenceState {
+                user: aor("presence.user", &state.user)?,
+                revision: Revision(state.revision),
+                text: state.text,
+                lives_ms: state.lives_ms,
+            })
+        })
+        .collect()
+}
+
+/// What was copied of a user.
+pub fn copied_presence_to_wire(copied: CopiedPresence) -> wire::CopiedPresence {
+    wire::CopiedPresence {
+        user: copied.user.as_str().to_owned(),
+        text: copied.text,
+        age_ms: copied.age_ms,
+    }
+}
+
+/// What was copied of a user.
+///
+/// # Errors
+/// The user is malformed.
+pub fn copied_presence(copied: wire::CopiedPresence) -> Result<CopiedPresence, Malformed> {
+    Ok(CopiedPresence {
+        user: aor("copied.user", &copied.user)?,
+        text: copied.text,
+        age_ms: copied.age_ms,
+    })
+}
 
 /// What a store failed with, for a caller in another process.
 pub fn store_error_to_wire(error: StoreError) -> Error {

@@ -680,6 +680,106 @@ pub struct ReplaceCopyRequest {
 /// It is stored.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReplaceCopyResponse {}
+/// What one user publishes for as long as an endpoint is there.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PresenceState {
+    /// Whose.
+    #[prost(string, tag = "1")]
+    pub user: ::prost::alloc::string::String,
+    /// Orders the states of one user.
+    #[prost(uint64, tag = "2")]
+    pub revision: u64,
+    /// As the owner wrote it; the seed does not look into it. Empty: nothing is left.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub text: ::prost::bytes::Bytes,
+    /// Milliseconds after which it is of no use.
+    #[prost(uint64, tag = "4")]
+    pub lives_ms: u64,
+}
+/// The same as it was kept.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CopiedPresence {
+    /// Whose.
+    #[prost(string, tag = "1")]
+    pub user: ::prost::alloc::string::String,
+    /// As the owner before wrote it.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub text: ::prost::bytes::Bytes,
+    /// Milliseconds since then.
+    #[prost(uint64, tag = "3")]
+    pub age_ms: u64,
+}
+/// Takes a partition of the presentities over.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TakePresenceRequest {
+    /// Who asks whom.
+    #[prost(message, optional, tag = "1")]
+    pub call: ::core::option::Option<Call>,
+    /// Number of the partition.
+    #[prost(uint32, tag = "2")]
+    pub partition: u32,
+    /// Epoch of the new owner.
+    #[prost(uint64, tag = "3")]
+    pub epoch: u64,
+    /// Users up to this one, in the order of their names, were told by an answer before; absent: none were.
+    #[prost(string, optional, tag = "4")]
+    pub after: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// What the seed has of it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TakePresenceResponse {
+    /// In the order of their names.
+    #[prost(message, repeated, tag = "1")]
+    pub users: ::prost::alloc::vec::Vec<CopiedPresence>,
+    /// There are more: to be asked for after the last of these.
+    #[prost(bool, tag = "2")]
+    pub more: bool,
+}
+/// Stores states.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WritePresenceRequest {
+    /// Who asks whom.
+    #[prost(message, optional, tag = "1")]
+    pub call: ::core::option::Option<Call>,
+    /// Number of the partition.
+    #[prost(uint32, tag = "2")]
+    pub partition: u32,
+    /// Epoch of the owner.
+    #[prost(uint64, tag = "3")]
+    pub epoch: u64,
+    /// Of users of the partition.
+    #[prost(message, repeated, tag = "4")]
+    pub states: ::prost::alloc::vec::Vec<PresenceState>,
+}
+/// What became of it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WritePresenceResponse {
+    /// Nothing was written: the seed does not know that this epoch took the partition.
+    #[prost(bool, tag = "1")]
+    pub history_lost: bool,
+}
+/// Stores a partition anew.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReplacePresenceRequest {
+    /// Who asks whom.
+    #[prost(message, optional, tag = "1")]
+    pub call: ::core::option::Option<Call>,
+    /// Number of the partition.
+    #[prost(uint32, tag = "2")]
+    pub partition: u32,
+    /// Epoch of the owner.
+    #[prost(uint64, tag = "3")]
+    pub epoch: u64,
+    /// Everybody with something, when `as_of` was the largest revision given.
+    #[prost(message, repeated, tag = "4")]
+    pub states: ::prost::alloc::vec::Vec<PresenceState>,
+    /// See `states`.
+    #[prost(uint64, tag = "5")]
+    pub as_of: u64,
+}
+/// It is stored.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReplacePresenceResponse {}
 /// What is owned by partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -1042,6 +1142,84 @@ pub mod seed_client {
                 .insert(GrpcMethod::new("portico.pool.v1.Seed", "ReplaceCopy"));
             self.inner.unary(req, path, codec).await
         }
+        /// Fences a partition of the presentities and returns what they publish. CONFLICT: a larger epoch took it; of the two that follow too.
+        /// Retry: harmless.
+        pub async fn take_presence(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TakePresenceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TakePresenceResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/portico.pool.v1.Seed/TakePresence",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("portico.pool.v1.Seed", "TakePresence"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Stores what users of a partition publish.
+        /// Retry: harmless; the same states are stored again.
+        pub async fn write_presence(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WritePresenceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::WritePresenceResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/portico.pool.v1.Seed/WritePresence",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("portico.pool.v1.Seed", "WritePresence"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Stores a whole partition anew, after the seed forgot it.
+        /// Retry: harmless; the same states are stored again.
+        pub async fn replace_presence(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReplacePresenceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReplacePresenceResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/portico.pool.v1.Seed/ReplacePresence",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("portico.pool.v1.Seed", "ReplacePresence"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1124,6 +1302,33 @@ pub mod seed_server {
             request: tonic::Request<super::ReplaceCopyRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ReplaceCopyResponse>,
+            tonic::Status,
+        >;
+        /// Fences a partition of the presentities and returns what they publish. CONFLICT: a larger epoch took it; of the two that follow too.
+        /// Retry: harmless.
+        async fn take_presence(
+            &self,
+            request: tonic::Request<super::TakePresenceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TakePresenceResponse>,
+            tonic::Status,
+        >;
+        /// Stores what users of a partition publish.
+        /// Retry: harmless; the same states are stored again.
+        async fn write_presence(
+            &self,
+            request: tonic::Request<super::WritePresenceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::WritePresenceResponse>,
+            tonic::Status,
+        >;
+        /// Stores a whole partition anew, after the seed forgot it.
+        /// Retry: harmless; the same states are stored again.
+        async fn replace_presence(
+            &self,
+            request: tonic::Request<super::ReplacePresenceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReplacePresenceResponse>,
             tonic::Status,
         >;
     }
@@ -1621,6 +1826,139 @@ pub mod seed_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ReplaceCopySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/portico.pool.v1.Seed/TakePresence" => {
+                    #[allow(non_camel_case_types)]
+                    struct TakePresenceSvc<T: Seed>(pub Arc<T>);
+                    impl<T: Seed> tonic::server::UnaryService<super::TakePresenceRequest>
+                    for TakePresenceSvc<T> {
+                        type Response = super::TakePresenceResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TakePresenceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Seed>::take_presence(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TakePresenceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/portico.pool.v1.Seed/WritePresence" => {
+                    #[allow(non_camel_case_types)]
+                    struct WritePresenceSvc<T: Seed>(pub Arc<T>);
+                    impl<
+                        T: Seed,
+                    > tonic::server::UnaryService<super::WritePresenceRequest>
+                    for WritePresenceSvc<T> {
+                        type Response = super::WritePresenceResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WritePresenceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Seed>::write_presence(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WritePresenceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/portico.pool.v1.Seed/ReplacePresence" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReplacePresenceSvc<T: Seed>(pub Arc<T>);
+                    impl<
+                        T: Seed,
+                    > tonic::server::UnaryService<super::ReplacePresenceRequest>
+                    for ReplacePresenceSvc<T> {
+                        type Response = super::ReplacePresenceResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReplacePresenceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Seed>::replace_presence(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReplacePresenceSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -1,4 +1,4 @@
-//! The seed as a [`LeaseStore`] and as a [`BindingCopy`].
+//! The seed as a [`LeaseStore`], as a [`BindingCopy`] and as a [`PresenceCopy`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use sip_types::AddressOfRecord;
 use store::{
-    BindingCopy, Incarnation, Lease, LeaseStore, PoolView, Revision, StoreError, TableVersions, Timestamp,
-    UserBindings, Written,
+    BindingCopy, CopiedPresence, Incarnation, Lease, LeaseStore, PoolView, PresenceCopy, PresenceState,
+    Revision, StoreError, TableVersions, Timestamp, UserBindings, Written,
 };
 use tokio::time::Instant;
 use topology::{MemberId, Partition, Partitioned};
@@ -281,5 +281,110 @@ impl<T: Carrier> BindingCopy for RemoteSeed<T> {
         });
         let replaced = CALLER.call(seed.replace_copy(request)).await;
         self.note(replaced).map(|_| ())
+    }
+}
+
+/// Bytes of states in one call, before the last one: far below the largest message.
+const REQUEST: usize = 1024 * 1024;
+
+/// States in calls that are not too large; at least one, which may be empty.
+fn calls_of(states: &[PresenceState]) -> Vec<&[PresenceState]> {
+    let mut calls = Vec::new();
+    let (mut begin, mut bytes) = (0, 0);
+    for (place, state) in states.iter().enumerate() {
+        if bytes >= REQUEST {
+            calls.push(&states[begin..place]);
+            (begin, bytes) = (place, 0);
+        }
+        bytes += state.text.len();
+    }
+    calls.push(&states[begin..]);
+    calls
+}
+
+impl<T: Carrier> RemoteSeed<T> {
+    async fn write_presence(
+        &self,
+        partition: Partition,
+        epoch: u64,
+        states: &[PresenceState],
+    ) -> Result<Written, StoreError> {
+        let (mut seed, call) = self.begin_copy()?;
+        let request = CALLER.request(wire::WritePresenceRequest {
+            call,
+            partition: number(partition),
+            epoch,
+            states: seed::presence_to_wire(states),
+        });
+        let written = self.note(CALLER.call(seed.write_presence(request)).await)?;
+        Ok(match written.history_lost {
+            true => Written::HistoryLost,
+            false => Written::Kept,
+        })
+    }
+}
+
+#[async_trait]
+impl<T: Carrier> PresenceCopy for RemoteSeed<T> {
+    async fn take(&self, partition: Partition, epoch: u64) -> Result<Vec<CopiedPresence>, StoreError> {
+        let mut users: Vec<CopiedPresence> = Vec::new();
+        loop {
+            let (mut seed, call) = self.begin_copy()?;
+            let request = CALLER.request(wire::TakePresenceRequest {
+                call,
+                partition: number(partition),
+                epoch,
+                after: users.last().map(|last| last.user.as_str().to_owned()),
+            });
+            let taken = self.note(CALLER.call(seed.take_presence(request)).await)?;
+            let count = users.len();
+            for copied in taken.users {
+                users.push(seed::copied_presence(copied).map_err(malformed)?);
+            }
+            if !taken.more || users.len() == count {
+                return Ok(users);
+            }
+        }
+    }
+
+    async fn write(
+        &self,
+        partition: Partition,
+        epoch: u64,
+        states: &[PresenceState],
+    ) -> Result<Written, StoreError> {
+        for states in calls_of(states) {
+            if self.write_presence(partition, epoch, states).await? == Written::HistoryLost {
+                return Ok(Written::HistoryLost);
+            }
+        }
+        Ok(Written::Kept)
+    }
+
+    async fn replace(
+        &self,
+        partition: Partition,
+        epoch: u64,
+        states: &[PresenceState],
+        as_of: Revision,
+    ) -> Result<(), StoreError> {
+        let mut calls = calls_of(states).into_iter();
+        let (mut seed, call) = self.begin_copy()?;
+        let request = CALLER.request(wire::ReplacePresenceRequest {
+            call,
+            partition: number(partition),
+            epoch,
+            states: seed::presence_to_wire(calls.next().unwrap_or_default()),
+            as_of: as_of.0,
+        });
+        let replaced = CALLER.call(seed.replace_presence(request)).await;
+        self.note(replaced)?;
+        for states in calls {
+            // What is written after the replacement stays beside it.
+            if self.write_presence(partition, epoch, states).await? == Written::HistoryLost {
+                return Err(StoreError::driver("the seed forgot everything meanwhile"));
+            }
+        }
+        Ok(())
     }
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use store::{BindingCopy, Lease, LeaseStore, Revision, Timestamp, UserBindings, Written};
+use store::{
+    BindingCopy, CopiedPresence, Lease, LeaseStore, PresenceCopy, Revision, Timestamp, UserBindings, Written,
+};
 use tokio::time::timeout;
 use tonic::{Request, Response, Status};
 
@@ -29,6 +31,28 @@ fn owned_to_wire(owned: Vec<seed::Owned>) -> wire::OwnedResponse {
     wire::OwnedResponse {
         owned: seed::owned_to_wire(&owned),
     }
+}
+
+/// Bytes of states in one answer, before the last one: far below the largest message.
+const ANSWER: usize = 1024 * 1024;
+
+/// Those of the copied users that fit into an answer, and whether there are more.
+fn first_of(mut copied: Vec<CopiedPresence>, after: Option<&str>) -> (Vec<wire::CopiedPresence>, bool) {
+    copied.sort_by(|one, other| one.user.as_str().cmp(other.user.as_str()));
+    let (mut bytes, mut more) = (0, false);
+    let mut users = Vec::new();
+    for one in copied {
+        if after.is_some_and(|after| one.user.as_str() <= after) {
+            continue;
+        }
+        if bytes >= ANSWER {
+            more = true;
+            break;
+        }
+        bytes += one.text.len();
+        users.push(seed::copied_presence_to_wire(one));
+    }
+    (users, more)
 }
 
 type User = (sip_types::AddressOfRecord, Arc<UserBindings>);
@@ -227,6 +251,61 @@ impl wire::seed_server::Seed for SeedService {
             let replaced = copy.replace(partition, request.epoch, &users, as_of, NOW).await;
             replaced
                 .map(|()| wire::ReplaceCopyResponse {})
+                .map_err(store_error_to_wire)
+        };
+        self.work.read(deadline, work).await
+    }
+
+    async fn take_presence(
+        &self,
+        request: Request<wire::TakePresenceRequest>,
+    ) -> Result<Response<wire::TakePresenceResponse>, Status> {
+        let deadline = deadline(request.metadata());
+        let request = request.into_inner();
+        let partition = seed::partition(request.partition).map_err(malformed)?;
+        let work = async {
+            let _turn = self.table.admit(request.call).await?;
+            let copied = self.table.presence.take(partition, request.epoch).await;
+            let (users, more) = first_of(copied.map_err(store_error_to_wire)?, request.after.as_deref());
+            Ok(wire::TakePresenceResponse { users, more })
+        };
+        self.work.read(deadline, work).await
+    }
+
+    async fn write_presence(
+        &self,
+        request: Request<wire::WritePresenceRequest>,
+    ) -> Result<Response<wire::WritePresenceResponse>, Status> {
+        let deadline = deadline(request.metadata());
+        let request = request.into_inner();
+        let partition = seed::partition(request.partition).map_err(malformed)?;
+        let states = seed::presence(request.states).map_err(malformed)?;
+        let work = async {
+            let _turn = self.table.admit(request.call).await?;
+            let written = self.table.presence.write(partition, request.epoch, &states).await;
+            let written = written.map_err(store_error_to_wire)?;
+            Ok(wire::WritePresenceResponse {
+                history_lost: written == Written::HistoryLost,
+            })
+        };
+        self.work.read(deadline, work).await
+    }
+
+    async fn replace_presence(
+        &self,
+        request: Request<wire::ReplacePresenceRequest>,
+    ) -> Result<Response<wire::ReplacePresenceResponse>, Status> {
+        let deadline = deadline(request.metadata());
+        let request = request.into_inner();
+        let partition = seed::partition(request.partition).map_err(malformed)?;
+        let states = seed::presence(request.states).map_err(malformed)?;
+        let as_of = Revision(request.as_of);
+        let work = async {
+            let _turn = self.table.admit(request.call).await?;
+            let copy = &self.table.presence;
+            let replaced = copy.replace(partition, request.epoch, &states, as_of).await;
+            replaced
+                .map(|()| wire::ReplacePresenceResponse {})
                 .map_err(store_error_to_wire)
         };
         self.work.read(deadline, work).await

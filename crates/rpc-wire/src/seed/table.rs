@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rpc::{Error, ErrorCode};
 use store::Incarnation;
-use store::memory::{MemoryCopy, MemoryLeases};
+use store::memory::{MemoryCopy, MemoryLeases, MemoryPresenceCopy};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 use topology::MemberId;
@@ -20,11 +20,12 @@ const CALLERS: usize = 256;
 /// Much longer than a call can be on its way: a connection that is silent for 10 s is broken.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
-/// Leases, owners and the copy of bindings of a pool, for as long as this member is its seed.
+/// Leases, owners and the copies of bindings and presence of a pool, for as long as this member is its seed.
 pub struct SeedTable {
     seat: SeatWatch,
     pub(super) leases: MemoryLeases,
     pub(super) copy: MemoryCopy,
+    pub(super) presence: MemoryPresenceCopy,
     calls: Mutex<Calls>,
 }
 
@@ -44,7 +45,8 @@ impl SeedTable {
         SeedTable {
             seat,
             leases: MemoryLeases::new(clock.clone()),
-            copy: MemoryCopy::new(clock),
+            copy: MemoryCopy::new(clock.clone()),
+            presence: MemoryPresenceCopy::new(clock),
             calls: Mutex::default(),
         }
     }
@@ -53,6 +55,7 @@ impl SeedTable {
     pub fn lose_everything(&self) {
         self.leases.lose_everything();
         self.copy.lose_history();
+        self.presence.lose_history();
     }
 
     /// Lets a call in that means this seat. What it does is done before the guard goes.

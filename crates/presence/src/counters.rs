@@ -101,10 +101,16 @@ pub(crate) enum Event {
     Missed,
     /// A watcher is not listed, because too many are.
     WatcherUnlisted,
+    /// What a user publishes was copied for the next owner.
+    Copied,
+    /// It could not be, and will be tried again.
+    CopyFailed,
+    /// A user was taken over from another owner, with what the copy had.
+    Inherited,
 }
 
 impl Event {
-    const ALL: [Event; 8] = [
+    const ALL: [Event; 11] = [
         Event::Document,
         Event::Conflated,
         Event::Follow,
@@ -113,6 +119,9 @@ impl Event {
         Event::StoreFailed,
         Event::Missed,
         Event::WatcherUnlisted,
+        Event::Copied,
+        Event::CopyFailed,
+        Event::Inherited,
     ];
 
     const fn as_str(self) -> &'static str {
@@ -125,6 +134,9 @@ impl Event {
             Event::StoreFailed => "store_failed",
             Event::Missed => "changes_missed",
             Event::WatcherUnlisted => "watcher_unlisted",
+            Event::Copied => "copied",
+            Event::CopyFailed => "copy_failed",
+            Event::Inherited => "inherited",
         }
     }
 }

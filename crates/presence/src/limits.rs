@@ -48,6 +48,10 @@ pub struct Limits {
     pub grace: Duration,
     /// How long the end of an endpoint waits in a pool for the news that its whole front end died.
     pub notice: Duration,
+    /// How long changes are collected in a pool before they are copied for the next owner.
+    pub copy_after: Duration,
+    /// Users copied in that time at most.
+    pub copies: usize,
 }
 
 impl Default for Limits {
@@ -72,6 +76,8 @@ impl Default for Limits {
             pace: Duration::from_secs(1),
             grace: Duration::from_secs(20),
             notice: Duration::from_millis(500),
+            copy_after: Duration::from_millis(100),
+            copies: 200,
         }
     }
 }

@@ -26,6 +26,8 @@ pub(crate) struct Loaded {
     pub(crate) display_name: String,
     pub(crate) policy: PresencePolicy,
     pub(crate) publications: Publications,
+    /// Endpoints that are not signed in now, and when what they published ends. Monotone milliseconds.
+    pub(crate) endings: BTreeMap<EndpointId, u64>,
     /// The rules and their revision; `None`: the user never changed them.
     pub(crate) rules: Option<(AccessRules, u64)>,
     pub(crate) acknowledged: Vec<AddressOfRecord>,
@@ -115,7 +117,7 @@ impl Presentity {
             revision,
             contacts: loaded.contacts,
             watchers: Watchers::new(loaded.acknowledged),
-            endings: BTreeMap::new(),
+            endings: loaded.endings,
             publishes: HashMap::new(),
             conflicts: Bucket::full(limits.conflicts, now),
             shown: None,

@@ -24,11 +24,19 @@ pub(crate) struct Held {
     bytes: usize,
 }
 
+impl Held {
+    fn is_volatile(&self) -> bool {
+        self.publication.lifetime.bound != Bound::Static
+    }
+}
+
 /// All publications of one user.
 #[derive(Default, Debug)]
 pub(crate) struct Publications {
     held: BTreeMap<PublicationKey, Held>,
     bytes: usize,
+    /// Counts changes of what is in no database.
+    volatile_changes: u64,
 }
 
 /// A publish that may be committed.
@@ -91,6 +99,14 @@ impl Publications {
     pub(crate) fn restore(&mut self, publication: Publication, ends_at: Option<u64>) {
         let held = held(publication, ends_at);
         self.put(held.publication.key.clone(), Some(held));
+    }
+
+    /// Takes in what a former owner left of what is in no database, unless what is stored has its name.
+    pub(crate) fn inherit(&mut self, publication: Arc<Publication>, ends_at: Option<u64>) {
+        if !self.held.contains_key(&publication.key) {
+            let held = held_of(publication, ends_at);
+            self.put(held.publication.key.clone(), Some(held));
+        }
     }
 
     /// Replaces what is stored by what was read again; the rest stays, unless its name is taken.
@@ -213,6 +229,7 @@ impl Publications {
     }
 
     fn put(&mut self, key: PublicationKey, held: Option<Held>) {
+        let mut is_volatile = held.as_ref().is_some_and(Held::is_volatile);
         let before = match held {
             Some(held) => {
                 self.bytes += held.bytes;
@@ -220,7 +237,19 @@ impl Publications {
             }
             None => self.held.remove(&key),
         };
+        is_volatile |= before.as_ref().is_some_and(Held::is_volatile);
+        self.volatile_changes += u64::from(is_volatile);
         self.bytes -= before.map_or(0, |before| before.bytes);
+    }
+
+    /// What ends with endpoints, and so is in no database.
+    pub(crate) fn volatile(&self) -> impl Iterator<Item = &Held> {
+        self.held.values().filter(|held| held.is_volatile())
+    }
+
+    /// Grows with each change of what [`Publications::volatile`] has.
+    pub(crate) fn volatile_changes(&self) -> u64 {
+        self.volatile_changes
     }
 
     /// The end of everything that is due.
@@ -269,8 +298,7 @@ impl Publications {
 
     /// Whether anything stands that is not stored.
     pub(crate) fn has_volatile(&self) -> bool {
-        self.iter()
-            .any(|publication| publication.lifetime.bound != Bound::Static)
+        self.volatile().next().is_some()
     }
 
     /// The version of a publication, for tests.
@@ -299,6 +327,26 @@ fn begins_again(change: &PublishOne, endpoint: Option<&EndpointId>, current: Opt
         })
 }
 
+/// Whether a change is what stands already, but for its end, and is in no database: a front end says again what it has, and
+/// nobody shall be told of another version of it.
+fn says_the_same(held: &Held, change: &PublishOne, endpoint: Option<&EndpointId>) -> bool {
+    let PublishOne::Set {
+        lifetime,
+        content,
+        kept,
+        ..
+    } = change
+    else {
+        return false;
+    };
+    let publication = &held.publication;
+    held.is_volatile()
+        && publication.lifetime.bound == lifetime.bound
+        && publication.endpoint.as_ref() == endpoint
+        && publication.content == *content
+        && publication.kept == *kept
+}
+
 fn apply(
     change: &PublishOne,
     endpoint: Option<&EndpointId>,
@@ -316,11 +364,19 @@ fn apply(
     match change {
         PublishOne::Set {
             key,
+            known,
             lifetime,
             content,
             kept,
-            ..
         } => {
+            if known.is_none()
+                && let Some(held) = current.filter(|held| says_the_same(held, change, endpoint))
+            {
+                return Some(Held {
+                    ends_at: ends_at(lifetime),
+                    ..held.clone()
+                });
+            }
             let publication = Publication {
                 key: key.clone(),
                 version,
@@ -348,12 +404,16 @@ fn apply(
 }
 
 fn held(publication: Publication, ends_at: Option<u64>) -> Held {
+    held_of(Arc::new(publication), ends_at)
+}
+
+fn held_of(publication: Arc<Publication>, ends_at: Option<u64>) -> Held {
     Held {
         bytes: size_of(
             &publication.content,
             publication.kept.as_ref().map_or(0, |kept| kept.xml.len()),
         ),
-        publication: Arc::new(publication),
+        publication,
         ends_at,
     }
 }

@@ -18,8 +18,9 @@ use store::{StoreError, StoredContainer, StoredPublication, StoredRules};
 
 use crate::time::millis_of;
 
+/// A publication without its name, version and end.
 #[derive(Serialize, Deserialize)]
-struct Data {
+pub(crate) struct Data {
     endpoint: Option<String>,
     expires_ms: Option<u64>,
     content: Content,
@@ -128,6 +129,54 @@ struct CardData {
 
 // === publications ===
 
+impl Data {
+    /// # Errors
+    /// Inconsistent: it cannot be written, which is a defect.
+    pub(crate) fn of(publication: &Publication) -> Result<Self, StoreError> {
+        let kept = match &publication.kept {
+            None => None,
+            Some(kept) => Some(KeptData {
+                format: kept.format,
+                xml: String::from_utf8(kept.xml.to_vec()).map_err(inconsistent)?,
+            }),
+        };
+        Ok(Data {
+            endpoint: publication
+                .endpoint
+                .as_ref()
+                .map(|endpoint| endpoint.as_str().to_owned()),
+            expires_ms: publication.lifetime.expires.map(millis_of),
+            content: content_to_store(&publication.content),
+            kept,
+        })
+    }
+
+    /// The publication of this name.
+    pub(crate) fn into_publication(
+        self,
+        key: PublicationKey,
+        version: u32,
+        bound: Bound,
+        published_at: u64,
+    ) -> Publication {
+        Publication {
+            key,
+            version,
+            endpoint: self.endpoint.map(|endpoint| EndpointId::new(&endpoint)),
+            lifetime: Lifetime {
+                bound,
+                expires: self.expires_ms.map(Duration::from_millis),
+            },
+            published_at,
+            content: content_from_store(self.content),
+            kept: self.kept.map(|kept| Kept {
+                format: kept.format,
+                xml: Bytes::from(kept.xml),
+            }),
+        }
+    }
+}
+
 /// A static publication as it is stored. `expires_at` in Unix milliseconds.
 ///
 /// # Errors
@@ -136,22 +185,7 @@ pub(crate) fn publication_to_store(
     publication: &Publication,
     expires_at: Option<u64>,
 ) -> Result<StoredPublication, StoreError> {
-    let kept = match &publication.kept {
-        None => None,
-        Some(kept) => Some(KeptData {
-            format: kept.format,
-            xml: String::from_utf8(kept.xml.to_vec()).map_err(inconsistent)?,
-        }),
-    };
-    let data = Data {
-        endpoint: publication
-            .endpoint
-            .as_ref()
-            .map(|endpoint| endpoint.as_str().to_owned()),
-        expires_ms: publication.lifetime.expires.map(millis_of),
-        content: content_to_store(&publication.content),
-        kept,
-    };
+    let data = Data::of(publication)?;
     Ok(StoredPublication {
         category: publication.key.category.to_string(),
         instance: publication.key.instance,
@@ -174,28 +208,15 @@ pub(crate) fn publication_from_store(stored: StoredPublication) -> Result<Public
             stored.category, stored.instance, stored.container
         ))
     })?;
-    Ok(Publication {
-        key: PublicationKey {
-            category: stored.category.into(),
-            instance: stored.instance,
-            container: stored.container,
-        },
-        version: stored.version,
-        endpoint: data.endpoint.map(|endpoint| EndpointId::new(&endpoint)),
-        lifetime: Lifetime {
-            bound: Bound::Static,
-            expires: data.expires_ms.map(Duration::from_millis),
-        },
-        published_at: stored.published_at,
-        content: content_from_store(data.content),
-        kept: data.kept.map(|kept| Kept {
-            format: kept.format,
-            xml: Bytes::from(kept.xml),
-        }),
-    })
+    let key = PublicationKey {
+        category: stored.category.into(),
+        instance: stored.instance,
+        container: stored.container,
+    };
+    Ok(data.into_publication(key, stored.version, Bound::Static, stored.published_at))
 }
 
-fn inconsistent(error: impl std::fmt::Display) -> StoreError {
+pub(crate) fn inconsistent(error: impl std::fmt::Display) -> StoreError {
     StoreError::Inconsistent(format!("a publication cannot be written: {error}"))
 }
 

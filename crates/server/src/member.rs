@@ -22,7 +22,7 @@ use rpc_wire::{
     any_carrier,
 };
 use sip_auth::key_file::KeyFile;
-use store::{Incarnation, PartitionedBindings};
+use store::{Incarnation, PartitionedBindings, PresenceCopy};
 use tokio_util::sync::CancellationToken;
 use topology::{MemberId, Partition, Partitioned, Role};
 
@@ -190,6 +190,11 @@ impl Member {
     /// The bindings of the users this member owns, with their shared copy.
     pub(crate) fn bindings(&self, config: &Config) -> Arc<PartitionedBindings> {
         Arc::new(PartitionedBindings::new(self.shared.copy(config)))
+    }
+
+    /// The copy of what is in no database of the presence of this member's users.
+    pub(crate) fn presence_copy(&self, config: &Config) -> Arc<dyn PresenceCopy> {
+        self.shared.presence(config)
     }
 
     /// The registrar of this member is there: it takes its share.

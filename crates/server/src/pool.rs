@@ -162,8 +162,11 @@ impl PartitionedRole for Presentities {
     }
 
     async fn take(&self, partition: Partition, epoch: u64) -> Result<(), TakeError> {
-        self.0.wait().await.take(partition, epoch);
-        Ok(())
+        let presence = self.0.wait().await;
+        presence
+            .take(partition, epoch)
+            .await
+            .map_err(|error| TakeError(error.message))
     }
 
     async fn give(&self, partition: Partition) {
@@ -178,8 +181,11 @@ impl PartitionedRole for Presentities {
         }
     }
 
-    /// What has to survive is in the database: the shared store has no copy to lose.
-    async fn reassert(&self, _: Vec<Partition>) {}
+    async fn reassert(&self, partitions: Vec<Partition>) {
+        if let Some(presence) = self.0.get() {
+            presence.reassert(partitions);
+        }
+    }
 }
 
 /// Tells the owner of presence of front ends that leave the pool or begin another life, before the registrar ends what was

@@ -173,7 +173,8 @@ pub(crate) fn start_presence(
     let service = match member {
         None => PresenceService::start(registrar, store, clock, limits),
         Some(member) => {
-            let service = PresenceService::start_in_pool(registrar, store, clock, limits, member.fence());
+            let (copy, fence) = (member.presence_copy(node.config), member.fence());
+            let service = PresenceService::start_in_pool(registrar, store, clock, limits, copy, fence);
             member.fill_presence(node, &service);
             service
         }

@@ -7,14 +7,14 @@ use config::{Config, Members, StateStore};
 use membership::Timing;
 use rpc_wire::seed::{RemoteSeed, SeedTable};
 use rpc_wire::transport::{Channel, Connector};
-use store::{BindingCopy, LeaseStore, StoreError};
-use store_redis::{Redis, RedisBindings, RedisLeases};
+use store::{BindingCopy, LeaseStore, PresenceCopy, StoreError};
+use store_redis::{Redis, RedisBindings, RedisLeases, RedisPresence};
 
 use crate::error::StartError;
 use crate::roles::Node;
 use crate::{seat, state};
 
-/// Where leases, owners and the copy of bindings are.
+/// Where leases, owners and the copies of bindings and presence are.
 pub(crate) enum Shared {
     /// In Redis.
     Redis {
@@ -78,6 +78,14 @@ impl Shared {
     pub(crate) fn copy(&self, config: &Config) -> Arc<dyn BindingCopy> {
         match self {
             Shared::Redis { redis, .. } => Arc::new(RedisBindings::new(redis.clone(), &config.pool.fqdn)),
+            Shared::Seed { remote, .. } => remote.clone(),
+        }
+    }
+
+    /// The copy of the presence of the pool.
+    pub(crate) fn presence(&self, config: &Config) -> Arc<dyn PresenceCopy> {
+        match self {
+            Shared::Redis { redis, .. } => Arc::new(RedisPresence::new(redis.clone(), &config.pool.fqdn)),
             Shared::Seed { remote, .. } => remote.clone(),
         }
     }

@@ -33,6 +33,7 @@ impl Fixture {
     fn new() -> Self {
         let limits = Limits::default();
         let loaded = Loaded {
+            endings: BTreeMap::new(),
             user: alice(),
             display_name: "Alice".to_owned(),
             policy: PresencePolicy {

@@ -1,5 +1,6 @@
 //! The presentities in memory, and how they get there.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use hashbrown::HashMap;
 use parking_lot::{Mutex, MutexGuard};
 use rpc::presence::AccessRules;
-use rpc::{Error, Freshness};
+use rpc::{EndpointId, Error, Freshness};
 use sip_types::AddressOfRecord;
 use store::{StoreError, StoredPresence};
 use tokio::sync::Mutex as Turn;
@@ -27,6 +28,9 @@ use crate::time::Now;
 const ATTEMPTS: u32 = 4;
 
 const SHARDS: usize = 64;
+
+/// In place of a count of changes: the copy has something else.
+const NOT_COPIED: u64 = u64::MAX;
 
 /// A front end that follows a presentity.
 pub(super) struct Follower {
@@ -49,6 +53,8 @@ pub(super) struct State {
     pub(super) is_gone: bool,
     /// The alarm is set for then. Monotone milliseconds.
     pub(super) wake_at: Option<u64>,
+    /// The count of volatile changes that are copied, or wait to be.
+    pub(super) copied: u64,
 }
 
 /// A presentity in memory.
@@ -130,9 +136,9 @@ impl Entries {
         self.shard(user).changes.load(Ordering::SeqCst)
     }
 
-    /// Takes in what was loaded while `seen` was the count of changes, unless somebody was faster. `None`: the account
-    /// changed meanwhile.
-    fn insert(&self, presentity: Presentity, seen: u64) -> Option<Arc<Entry>> {
+    /// Takes in what was loaded while `seen` was the count of changes, unless somebody was faster; `copied`: the count of volatile
+    /// changes the copy has. `None`: the account changed meanwhile.
+    fn insert(&self, presentity: Presentity, copied: u64, seen: u64) -> Option<Arc<Entry>> {
         let user = presentity.user().clone();
         let shard = self.shard(&user);
         let mut entries = shard.entries.lock();
@@ -151,6 +157,7 @@ impl Entries {
                 followers: Vec::new(),
                 is_gone: false,
                 wake_at: None,
+                copied,
             }),
         });
         entries.insert(user, entry.clone());
@@ -191,6 +198,10 @@ impl Entries {
 }
 
 impl Entry {
+    pub(super) fn partition(&self) -> Partition {
+        self.partition
+    }
+
     /// The state, to change what is shown of it. Whoever waited for the store may find it gone.
     ///
     /// # Errors
@@ -227,26 +238,37 @@ impl Inner {
             if let Some(entry) = self.entries.get(user) {
                 return Ok(Some(entry));
             }
-            let Some((display_name, policy)) = self.account(user).await? else {
+            let Some(account) = self.account(user).await? else {
                 return Ok(None);
             };
             let stored = self.read_stored(user).await?;
-            let contacts = match policy.privacy_mode {
+            let contacts = match account.policy.privacy_mode {
                 true => Some(self.read_contacts(user).await?),
                 false => None,
             };
             let now = self.now();
+            let mut publications = stored.publications;
+            let (endings, is_less) = match self.copying.legacy(user) {
+                Some(legacy) => legacy.restore(&mut publications, &account.live, self.limits.grace, now),
+                None => (BTreeMap::new(), false),
+            };
+            let copied = match is_less {
+                true => NOT_COPIED,
+                false => publications.volatile_changes(),
+            };
             let loaded = Loaded {
                 user: user.clone(),
-                display_name,
-                policy,
-                publications: stored.publications,
+                display_name: account.display_name,
+                policy: account.policy,
+                publications,
+                endings,
                 rules: stored.rules,
                 acknowledged: stored.acknowledged,
                 contacts,
             };
             let presentity = Presentity::new(loaded, self.next_version(user), now, &self.limits);
-            if let Some(entry) = self.entries.insert(presentity, seen) {
+            if let Some(entry) = self.entries.insert(presentity, copied, seen) {
+                self.copying.inherited(user);
                 self.settle(&entry, &mut entry.state.lock(), now);
                 return Ok(Some(entry));
             }
@@ -254,18 +276,20 @@ impl Inner {
         Err(unavailable("the account changes all the time"))
     }
 
-    /// The name people see and the policy; `None`: no such user.
-    pub(super) async fn account(
-        &self,
-        user: &AddressOfRecord,
-    ) -> Result<Option<(String, PresencePolicy)>, Error> {
+    /// What the registrar knows of a user; `None`: no such user.
+    pub(super) async fn account(&self, user: &AddressOfRecord) -> Result<Option<Account>, Error> {
         let lookup = self.registrar.lookup(user, Freshness::Cached).await;
         let Some(location) = lookup.map_err(dependency_failed)? else {
             return Ok(None);
         };
         let policy = self.registrar.policy(PRESENCE_POLICY.name, user).await;
         let policy = policy.map_err(dependency_failed)?;
-        Ok(Some((location.display_name, PresencePolicy::read(&policy))))
+        let bindings = location.bindings.iter();
+        Ok(Some(Account {
+            display_name: location.display_name.clone(),
+            policy: PresencePolicy::read(&policy),
+            live: bindings.map(|binding| binding.address.endpoint.clone()).collect(),
+        }))
     }
 
     /// What is stored of a user but the contact list.
@@ -281,6 +305,15 @@ impl Inner {
         let stored = stored.map_err(|error| self.store_failed(error))?;
         Ok(ContactBook::new(stored))
     }
+}
+
+/// What the registrar knows of a user.
+pub(super) struct Account {
+    /// The name people see.
+    pub(super) display_name: String,
+    pub(super) policy: PresencePolicy,
+    /// Endpoints that are signed in.
+    pub(super) live: BTreeSet<EndpointId>,
 }
 
 /// What was stored of a user, understood.

@@ -4,6 +4,7 @@
 //! store. Its state is behind a lock of its own that is held for moments, so that readers never wait for the store.
 
 mod change;
+mod copying;
 mod entries;
 mod follow;
 mod partitions;
@@ -27,13 +28,14 @@ use rpc::presence::{
 };
 use rpc::{Error, ErrorCode, Fence, Presence, RegistrarClient};
 use sip_types::AddressOfRecord;
-use store::{PresenceStore, StoreError};
+use store::{PresenceCopy, PresenceStore, StoreError};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use topology::{MemberId, Partition};
 
+use self::copying::Copying;
 use self::entries::Entries;
 use self::partitions::Partitions;
 use self::settle::Alarm;
@@ -53,6 +55,7 @@ struct Inner {
     streams: Streams,
     alarm: Alarm,
     partitions: Partitions,
+    copying: Copying,
     /// Numbers documents and own data of everybody, so that a presentity that was forgotten goes on above.
     documents: AtomicU64,
     /// Front ends that died lately, and until when that counts. Monotone milliseconds.
@@ -135,19 +138,28 @@ impl PresenceService {
         clock: Arc<dyn Clock>,
         limits: Limits,
     ) -> Self {
-        Self::start_with(registrar, store, clock, limits, Partitions::sole())
+        Self::start_with(
+            registrar,
+            store,
+            clock,
+            limits,
+            Partitions::sole(),
+            Copying::new(None),
+        )
     }
 
-    /// Starts the role of a member of a pool, which owns nobody before [`PresenceService::take`]. `fence`: whether what it owns
-    /// counts.
+    /// Starts the role of a member of a pool, which owns nobody before [`PresenceService::take`]. `copy`: what the members share
+    /// of what is in no database; `fence`: whether what it owns counts.
     pub fn start_in_pool(
         registrar: RegistrarClient,
         store: Arc<dyn PresenceStore>,
         clock: Arc<dyn Clock>,
         limits: Limits,
+        copy: Arc<dyn PresenceCopy>,
         fence: Arc<dyn Fence>,
     ) -> Self {
-        Self::start_with(registrar, store, clock, limits, Partitions::pooled(fence))
+        let (partitions, copying) = (Partitions::pooled(fence), Copying::new(Some(copy)));
+        Self::start_with(registrar, store, clock, limits, partitions, copying)
     }
 
     fn start_with(
@@ -156,6 +168,7 @@ impl PresenceService {
         clock: Arc<dyn Clock>,
         limits: Limits,
         partitions: Partitions,
+        copying: Copying,
     ) -> Self {
         let counters = Arc::new(Counters::default());
         let inner = Arc::new(Inner {
@@ -169,6 +182,7 @@ impl PresenceService {
             counters,
             alarm: Alarm::default(),
             partitions,
+            copying,
             documents: AtomicU64::new(0),
             died: Mutex::default(),
             tasks: TaskTracker::new(),
@@ -176,6 +190,7 @@ impl PresenceService {
         });
         inner.tasks.spawn(inner.clone().keep_time());
         inner.tasks.spawn(inner.clone().follow_registrar());
+        inner.tasks.spawn(inner.clone().keep_copy());
         PresenceService(inner)
     }
 

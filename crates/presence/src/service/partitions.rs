@@ -1,7 +1,7 @@
 //! Which presentities are this member's: all of them, or those of the partitions it owns in a pool.
 //!
-//! Nothing has to be handed over: what must survive is in the database, and what ends with an endpoint is published again by
-//! the front end that holds the endpoint when it follows the next owner.
+//! What must survive is in the database. What ends with an endpoint is in the copy the pool shares, and is published again by the
+//! front end that holds the endpoint when it follows the next owner.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -64,6 +64,12 @@ impl Partitions {
         self.epochs[partition.index()].load(Ordering::SeqCst) & !NOT_OURS
     }
 
+    /// The epoch under which a partition is ours; `None`: it is not.
+    pub(super) fn owned(&self, partition: Partition) -> Option<u64> {
+        let epoch = self.epochs[partition.index()].load(Ordering::SeqCst);
+        (epoch & NOT_OURS == 0).then_some(epoch)
+    }
+
     /// Whether this member may speak for a user.
     pub(super) fn check(&self, user: &AddressOfRecord) -> Result<(), Error> {
         let partition = Partition::of_user(user.as_str());
@@ -76,23 +82,35 @@ impl Partitions {
 }
 
 impl PresenceService {
-    /// A partition is this member's from now on, with nobody of it in memory.
+    /// A partition is this member's from now on, with nobody of it in memory but what the copy of the pool has.
     ///
     /// One that comes back under the epoch it had is for front ends as if it had never left, but what they followed is
     /// forgotten: they are told.
-    pub fn take(&self, partition: Partition, epoch: u64) {
-        for entry in self.0.entries.of(partition) {
+    ///
+    /// # Errors
+    /// Unavailable: the copy failed, or a larger epoch took the partition. It is not this member's; repeating it is harmless.
+    pub async fn take(&self, partition: Partition, epoch: u64) -> Result<(), Error> {
+        for entry in self.0.close(partition) {
             self.0.entries.forget(&entry);
         }
+        let taken = self.0.take_copy(partition, epoch).await;
+        taken.map_err(|error| unavailable(format!("partition {partition} cannot be taken over: {error}")))?;
         if self.0.partitions.open(partition, epoch) {
             self.0.streams.tell_all(&PresenceNews::Lost(partition));
         }
+        Ok(())
     }
 
-    /// A partition goes to another member: refuses what is new, waits for the changes that are being stored, and forgets it.
+    /// A partition goes to another member: refuses what is new, waits for the changes that are being stored, brings the copy up to
+    /// date, and forgets it.
     pub async fn give(&self, partition: Partition) {
-        for entry in self.0.close(partition) {
-            let _turn = entry.turn.lock().await;
+        let epoch = self.0.partitions.epoch(partition);
+        let leaving = self.0.close(partition);
+        for entry in &leaving {
+            drop(entry.turn.lock().await);
+        }
+        self.0.leave_copy(partition, epoch).await;
+        for entry in leaving {
             self.0.entries.forget(&entry);
         }
     }
@@ -103,6 +121,12 @@ impl PresenceService {
         for entry in self.0.close(partition) {
             self.0.entries.forget(&entry);
         }
+        self.0.forget_copy(partition);
+    }
+
+    /// The copy of the pool lost its history: brings these partitions over anew, at the pace of [`crate::Limits`].
+    pub fn reassert(&self, partitions: Vec<Partition>) {
+        self.0.copy_anew(partitions);
     }
 }
 

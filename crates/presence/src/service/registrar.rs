@@ -212,7 +212,7 @@ impl Inner {
     async fn try_refresh_account(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<(), Error> {
         let account = self.account(&entry.user).await?;
         let contacts = match &account {
-            Some((_, policy)) if policy.privacy_mode => Some(self.read_contacts(&entry.user).await?),
+            Some(account) if account.policy.privacy_mode => Some(self.read_contacts(&entry.user).await?),
             _ => None,
         };
         let mut state = entry.state.lock();
@@ -221,8 +221,8 @@ impl Inner {
         }
         let is_deleted = account.is_none();
         match account {
-            Some((display_name, policy)) => {
-                state.presentity.set_account(display_name, policy);
+            Some(account) => {
+                state.presentity.set_account(account.display_name, account.policy);
                 if let Some(contacts) = contacts {
                     state.presentity.set_contacts(contacts);
                 }

@@ -60,6 +60,7 @@ impl Inner {
                 }
             }
         }
+        self.queue_copy(entry, state);
         self.dispatch(entry, state, now);
     }
 

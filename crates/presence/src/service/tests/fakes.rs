@@ -7,7 +7,7 @@ use rpc::{
     Epoch, Freshness, Identity, ImMode, Location, PolicyValue, Refusal, Register, RegisterError, Registered,
     Registrar, RegistrarChange, Unregister,
 };
-use store::memory::MemoryDirectory;
+use store::memory::{MemoryDirectory, MemoryPresenceCopy};
 use store::{
     Account, AccountStore, ContactsWrite, PlaceStore, PublicationWrite, StoredAccount, StoredContacts,
     StoredPresence, StoredRules,
@@ -247,6 +247,8 @@ pub(super) struct Fixture {
     pub(super) service: PresenceService,
     pub(super) registrar: Arc<FakeRegistrar>,
     pub(super) store: Arc<FakeStore>,
+    /// What the owners of a pool share.
+    pub(super) copy: Arc<MemoryPresenceCopy>,
 }
 
 impl Fixture {
@@ -293,6 +295,7 @@ impl Fixture {
             service,
             registrar,
             store,
+            copy: Arc::default(),
         }
     }
 
@@ -303,6 +306,7 @@ impl Fixture {
             self.store.clone(),
             Arc::new(TestClock(Instant::now())),
             Limits::default(),
+            self.copy.clone(),
             fence,
         )
     }

@@ -1,6 +1,7 @@
 //! The role over a store in memory and a registrar that does what a test says. Time is virtual.
 
 mod changes;
+mod copying;
 mod fakes;
 mod news;
 mod partitions;

@@ -46,7 +46,7 @@ async fn a_member_speaks_for_the_users_of_its_partitions_only_and_while_it_is_no
     let fence = Arc::new(Raised::default());
     let owner = fixture.in_pool(fence.clone());
     is_refused(&owner, machine(Availability::AVAILABLE)).await;
-    owner.take(of_alice(), 7);
+    owner.take(of_alice(), 7).await.unwrap();
     let published = owner.publish(publish(machine(Availability::AVAILABLE))).await;
     let published = published.unwrap().unwrap();
     assert_eq!(published.own.version.epoch, 7);
@@ -65,7 +65,7 @@ async fn what_is_stored_goes_to_the_next_owner_and_its_documents_are_newer() {
         fixture.in_pool(Arc::new(NoFence)),
         fixture.in_pool(Arc::new(NoFence)),
     );
-    first.take(of_alice(), 1);
+    first.take(of_alice(), 1).await.unwrap();
     let chosen = PublishOne::Set {
         key: PublicationKey {
             category: category::STATE.into(),
@@ -88,13 +88,12 @@ async fn what_is_stored_goes_to_the_next_owner_and_its_documents_are_newer() {
     is_refused(&first, machine(Availability::AVAILABLE)).await;
     assert_eq!(first.snapshot().presentities, 0);
 
-    second.take(of_alice(), 2);
+    second.take(of_alice(), 2).await.unwrap();
     let after = second.own(&aor("alice")).await.unwrap().unwrap();
     assert!(after.version > before.version, "{:?}", after.version);
-    let [kept] = &after.publications[..] else {
-        panic!("{:?}", after.publications);
-    };
-    assert_eq!((&*kept.key.category, kept.version), (category::STATE, 1));
+    let names = after.publications.iter();
+    let names: Vec<_> = names.map(|one| (one.lifetime.bound, one.version)).collect();
+    assert_eq!(names, [(Bound::Endpoint, 1), (Bound::Static, 1)]);
 
     second.lost(of_alice());
     is_refused(&second, machine(Availability::AVAILABLE)).await;
@@ -113,7 +112,7 @@ async fn front_ends_follow_again_in_a_partition_that_comes_back_under_the_same_e
     };
     // A new epoch tells them by itself.
     for (epoch, is_told) in [(3, false), (3, true), (5, false)] {
-        owner.take(of_alice(), epoch);
+        owner.take(of_alice(), epoch).await.unwrap();
         match next(&mut news).await {
             Some(PresenceNews::Lost(partition)) => assert!(is_told && partition == of_alice()),
             other => assert!(!is_told && other.is_none(), "{other:?}"),
@@ -128,14 +127,14 @@ async fn front_ends_follow_again_in_a_partition_that_comes_back_under_the_same_e
         owner.give(of_alice()).await;
         assert_eq!(owner.snapshot().presentities, 0);
     }
-    owner.take(of_alice(), 5);
+    owner.take(of_alice(), 5).await.unwrap();
     owner
         .follow(&member, vec![follow])
         .await
         .unwrap()
         .remove(0)
         .unwrap();
-    owner.take(of_alice(), 6);
+    owner.take(of_alice(), 6).await.unwrap();
     assert_eq!(
         owner.snapshot().presentities,
         0,
@@ -158,7 +157,7 @@ async fn a_change_that_is_stored_while_the_user_goes_to_another_member_is_not_ac
         containers: vec![(300, None, vec![MemberChange::Add(bob)])],
     };
     for change in 0..4 {
-        owner.take(of_alice(), 1);
+        owner.take(of_alice(), 1).await.unwrap();
         owner.own(&aor("alice")).await.unwrap().unwrap();
         let busy = fixture.store.busy.lock().await;
         let (service, chosen, members) = (owner.clone(), chosen.clone(), members.clone());

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use sip_bodies::lync::categories;
 use sip_bodies::lync::roaming_self::RoamingPart;
 use sip_bodies::media_type::MediaType;
+use sip_bodies::multipart::RelatedStyle;
 use sip_bodies::resource_lists::{self, RECIPIENT_LIST, ResourceLists};
 use sip_bodies::{pidf, watcherinfo};
 use sip_core::DialogId;
@@ -26,7 +27,7 @@ use crate::presence::lync::batch::Batch;
 use crate::presence::lync::contacts::Contacts;
 use crate::presence::lync::own::Own;
 use crate::presence::render::Dialect;
-use crate::presence::subscription::{Asked, End, Package, Subscription};
+use crate::presence::subscription::{Asked, End, Package, Style, Subscription};
 use crate::presence::watching::NotKept;
 use crate::presence::{ALLOW_EVENTS, LIST_PATIENCE, PATIENCE};
 use crate::service::now;
@@ -78,6 +79,9 @@ impl Target {
     }
 }
 
+/// The option of a subscription that brings its list (RFC 5367).
+const LIST_SUBSCRIBE: &str = "recipient-list-subscribe";
+
 /// Answers a SUBSCRIBE.
 pub(crate) fn handle(incoming: Incoming, destination: Option<Destination>) {
     let request = &incoming.request;
@@ -111,7 +115,10 @@ pub(crate) fn handle(incoming: Incoming, destination: Option<Destination>) {
         resource: target.resource(&incoming.request),
         event_id: event.id().map(|id| id.detach()),
         deflate: takes_deflate(&incoming.request),
-        style: lync::style(&incoming.request),
+        style: Style {
+            linphone: is_linphone(&incoming.request),
+            ..lync::style(&incoming.request)
+        },
         expires,
     };
     service.spawn(async move {
@@ -197,6 +204,15 @@ fn dialect(request: &Request) -> Dialect {
     }
 }
 
+/// Whether it comes from liblinphone: it says so, or it sends a deflated list as only liblinphone does where its application
+/// gave it no name.
+fn is_linphone(request: &Request) -> bool {
+    let headers = request.headers();
+    let agent = headers.get(&HeaderName::UserAgent);
+    agent.is_some_and(|agent| agent.to_ascii_lowercase().contains("linphone"))
+        || headers.get(&HeaderName::ContentEncoding).is_some() && requires(request, LIST_SUBSCRIBE)
+}
+
 fn takes_deflate(request: &Request) -> bool {
     let values = request.headers().get_all(&HeaderName::AcceptEncoding);
     values.into_iter().any(|value| {
@@ -215,7 +231,7 @@ fn takes_deflate(request: &Request) -> bool {
 fn members(request: &Request) -> Result<Option<Vec<Entry>>, Refusal> {
     let headers = request.headers();
     if request.body().is_empty() {
-        return match requires(request, "recipient-list-subscribe") {
+        return match requires(request, LIST_SUBSCRIBE) {
             true => Err(Refusal::bad("A recipient list is missing")),
             false => Ok(None),
         };
@@ -278,20 +294,24 @@ async fn begin(incoming: &Incoming, event: &Event, target: Target, asked: Asked)
     let service = &incoming.service;
     let following = &service.presence.following;
     let me = &incoming.who.aor;
+    let related = match asked.style.linphone {
+        true => RelatedStyle::Linphone,
+        false => RelatedStyle::Standard,
+    };
     let content = match &target {
         Target::Person(user) => match following.known(user, PATIENCE).await {
             Some(Known::Shown(_)) => Content::Person(Person::new(user.clone(), dialect(&incoming.request))),
             Some(Known::Nobody) => return Err(Refusal::new(StatusCode::NOT_FOUND)),
             None => return Err(unavailable()),
         },
-        Target::Members(_) => Content::List(List::new(asked.resource.clone(), false)),
+        Target::Members(_) => Content::List(List::new(asked.resource.clone(), false, related)),
         Target::Batch(_) => Content::Batch(Batch::default()),
         Target::Contacts | Target::Watchers | Target::RoamingSelf(_) | Target::RoamingContacts
             if !following.own_followed(me, PATIENCE).await =>
         {
             return Err(unavailable());
         }
-        Target::Contacts => Content::List(List::new(asked.resource.clone(), true)),
+        Target::Contacts => Content::List(List::new(asked.resource.clone(), true, related)),
         Target::Watchers => Content::Watchers(Watchers::default()),
         Target::RoamingSelf(parts) => Content::Own(Box::new(Own::new(me.clone(), parts))),
         Target::RoamingContacts => Content::Contacts(Contacts::default()),

@@ -50,6 +50,7 @@ enum Told {
 pub(crate) struct List {
     /// The URI that was subscribed to, letter for letter.
     uri: String,
+    style: RelatedStyle,
     /// It is the watcher's own contact list, at this number.
     pub(crate) contacts: Option<u64>,
     members: Vec<Member>,
@@ -67,9 +68,10 @@ pub(crate) struct Changed {
 
 impl List {
     /// An empty list. `contacts`: it follows the watcher's contact list.
-    pub(crate) fn new(uri: String, contacts: bool) -> Self {
+    pub(crate) fn new(uri: String, contacts: bool, style: RelatedStyle) -> Self {
         List {
             uri,
+            style,
             contacts: contacts.then_some(0),
             members: Vec::new(),
             version: 0,
@@ -203,7 +205,7 @@ impl List {
             content_type: format!("{};charset=\"UTF-8\"", rlmi::CONTENT_TYPE),
             body: bytes,
         };
-        let related = Related::new(root, parts, RelatedStyle::Standard)
+        let related = Related::new(root, parts, self.style)
             .inspect_err(|error| defect(error))
             .ok()?;
         Some(Body {

@@ -112,13 +112,16 @@ enum Pending {
     Everything,
 }
 
-/// How a client wants to be told (MS-SIP).
+/// How a client wants to be told.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Style {
-    /// By BENOTIFY, which is not answered.
+    /// By BENOTIFY, which is not answered (MS-SIP).
     pub(crate) benotify: bool,
-    /// For the first time inside the 200.
+    /// For the first time inside the 200 (MS-SIP).
     pub(crate) piggyback: bool,
+    /// Of lists as liblinphone 5.1 understands it: under the event `Presence`, for it passes over others though it subscribes to
+    /// `presence`, and with names of parts that it finds.
+    pub(crate) linphone: bool,
 }
 
 /// A notification inside a 200.
@@ -457,7 +460,10 @@ impl Subscription {
         standing: SubscriptionState,
         body: Option<Body>,
     ) -> Sent {
-        let event = self.package.event();
+        let event = match self.package {
+            Package::List if self.style.linphone => "Presence",
+            package => package.event(),
+        };
         let (id_is, id) = match &self.event_id {
             Some(id) => (";id=", id.as_str()),
             None => ("", ""),

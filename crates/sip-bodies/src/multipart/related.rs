@@ -12,6 +12,8 @@ use crate::media_type::is_token;
 pub enum RelatedStyle {
     /// By the RFCs, with a boundary that is not quoted: Linphone 5.1 takes quotes for a part of it.
     Standard,
+    /// For liblinphone 5.1, which finds a part by `Content-Id`, in this spelling and without angle brackets, and nothing else.
+    Linphone,
     /// For Lync-family clients, whose parser drops the last four bytes before each delimiter: a line break more at
     /// the end of each part (without it the XML is cut and nothing of it is shown), and `start` without quotes and
     /// angle brackets wherever it can be.
@@ -96,14 +98,20 @@ impl Related {
         let parts = || std::iter::once(&self.root).chain(&self.others);
         let headers = |part: &RelatedPart| part.content_id.len() + part.content_type.len() + 128;
         let length = parts().map(|part| headers(part) + part.body.len()).sum::<usize>();
+        let (id_is, id_ends) = match self.style {
+            RelatedStyle::Standard | RelatedStyle::LyncFamily => ("Content-ID: <", ">\r\n"),
+            RelatedStyle::Linphone => ("Content-Id: ", "\r\n"),
+        };
         let mut body = BytesMut::with_capacity(length + 32);
         for part in parts() {
             for piece in [
                 "--",
                 &self.boundary,
-                "\r\nContent-Transfer-Encoding: binary\r\nContent-ID: <",
+                "\r\nContent-Transfer-Encoding: binary\r\n",
+                id_is,
                 &part.content_id,
-                ">\r\nContent-Type: ",
+                id_ends,
+                "Content-Type: ",
                 &part.content_type,
                 "\r\n\r\n",
             ] {
@@ -192,6 +200,17 @@ mod tests {
              binary\r\nContent-ID: <bob@example.test>\r\nContent-Type: application/pidf+xml\r\n\r\n<presence/>\r\n\
              --part-0_--\r\n"
         );
+    }
+
+    #[test]
+    fn parts_for_linphone_have_names_it_finds() {
+        let body = related(RelatedStyle::Linphone).print();
+        let text = std::str::from_utf8(&body).unwrap();
+        assert!(
+            text.contains("\r\nContent-Id: bob@example.test\r\nContent-Type: application/pidf+xml\r\n\r\n"),
+            "{text}"
+        );
+        assert!(text.ends_with("<presence/>\r\n--part-0_--\r\n"), "{text}");
     }
 
     #[test]

@@ -51,6 +51,7 @@ pub(super) fn style(request: &Request) -> Style {
     Style {
         benotify: client::supports(request, BENOTIFY),
         piggyback: client::supports(request, PIGGYBACK),
+        ..Style::default()
     }
 }
 

@@ -281,6 +281,36 @@ async fn deflated_lists_are_read_and_deflated_states_sent_to_who_takes_them() {
     );
 }
 
+/// liblinphone 5.1 passes over notifications of `presence`, and finds no part by `Content-ID`.
+#[tokio::test(start_paused = true)]
+async fn lists_are_told_to_linphone_as_it_understands_them() {
+    let rig = Rig::new(&["amy", "bob"]).await;
+    let list = body(&["sip:amy@example.test"]);
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(list.as_bytes()).unwrap();
+    let deflated = Bytes::from(encoder.finish().unwrap());
+    let plain = Bytes::from(list);
+    // By its name, or by what it sends where its application gave it none.
+    let named = format!("{LINES}\nUser-Agent: LinphoneAndroid/5.2.5 (Phone) LinphoneSDK/5.3");
+    let nameless = format!("{LINES}\nContent-Encoding: deflate\nUser-Agent: Unknown");
+    for (lines, list, is_linphone) in [
+        (named.as_str(), &plain, true),
+        (nameless.as_str(), &deflated, true),
+        (LINES, &plain, false),
+    ] {
+        let mut bob = rig.client("bob").await;
+        bob.subscribe_with(LISTS, "presence", lines, list).await;
+        let notify = bob.notify().await;
+        let (event, id) = match is_linphone {
+            true => ("Presence", "\r\nContent-Id: 0.0@"),
+            false => ("presence", "\r\nContent-ID: <0.0@"),
+        };
+        assert_eq!(header(&notify, HeaderName::Event), event);
+        let text = std::str::from_utf8(notify.body()).unwrap();
+        assert!(text.contains(id), "{text}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_contact_list_is_a_list_and_follows_its_changes() {
     let rig = Rig::new(&["amy", "bob", "carol"]).await;

@@ -1,10 +1,10 @@
 #!/bin/sh
 # Debian 12: installs the client programs that `make interop` runs against the server, and builds
-# lyncdrive into target/interop. Safe to run again: what is there is left alone.
+# lyncdrive and linphonelist into target/interop. Safe to run again: what is there is left alone.
 set -eu
 cd "$(dirname "$0")"
 
-packages="baresip-core linphone-cli sip-tester pidgin-sipe libpurple0 libpurple-dev libpurple-bin gcc libc6-dev make pkg-config ca-certificates"
+packages="baresip-core linphone-cli liblinphone-dev sip-tester pidgin-sipe libpurple0 libpurple-dev libpurple-bin gcc libc6-dev make pkg-config ca-certificates"
 missing=""
 for package in $packages; do
     status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
@@ -22,3 +22,4 @@ if [ -n "$missing" ]; then
 fi
 
 make -s -C lyncdrive BUILD="$(cd ../.. && pwd)/target/interop"
+make -s -C linphonelist BUILD="$(cd ../.. && pwd)/target/interop"

@@ -1,9 +1,10 @@
-//! Real client programs against the real server: baresip, linphone-daemon, lyncdrive (libpurple with
+//! Real client programs against the real server: baresip, linphone-daemon, linphonelist, lyncdrive (libpurple with
 //! SIPE), SIPp, and a collector of telemetry. `make interop` installs and builds them, then runs this.
 
 mod echo;
 mod endpoints;
 mod errors;
+mod lists;
 mod otlp;
 mod presence;
 mod readme;
@@ -11,7 +12,7 @@ mod sipp;
 mod talk;
 
 use anyhow::Result;
-use test_support::clients::{Baresip, Linphone, Lyncdrive};
+use test_support::clients::{Baresip, Linphone, LinphoneList, Lyncdrive};
 use test_support::{Account, Sandbox};
 
 /// A server and what clients need to reach it.
@@ -45,6 +46,14 @@ impl Pool {
     /// linphone-daemon, signed in.
     async fn linphone(&self, account: &Account) -> Result<Linphone> {
         let mut client = Linphone::start(self.sandbox.tls()?, &self.sandbox.ca()?, account).await?;
+        client.signed_in().await?;
+        Ok(client)
+    }
+
+    /// Linphone's library, signed in, which publishes its presence and watches these users in one list; the contact list the
+    /// server keeps if there are none.
+    async fn linphone_list(&self, account: &Account, people: &[String]) -> Result<LinphoneList> {
+        let client = LinphoneList::start(self.sandbox.tls()?, &self.sandbox.ca()?, account, people)?;
         client.signed_in().await?;
         Ok(client)
     }

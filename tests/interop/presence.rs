@@ -107,7 +107,7 @@ impl Pool {
     }
 
     /// Waits until so many requests to publish were accepted: a Lync-family client that has signed in makes one.
-    async fn published(&self, requests: u32) -> Result<()> {
+    pub(crate) async fn published(&self, requests: u32) -> Result<()> {
         let name = "portico_presence_services_total";
         let labels = ["operation=\"publish\"", "result=\"done\""];
         test_support::eventually("clients to publish", || async {

@@ -6,7 +6,7 @@
 //! server's name but knows no IP addresses in certificates, so it connects to `localhost`.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
@@ -29,12 +29,7 @@ impl Linphone {
     /// # Errors
     /// It is not installed or does not start.
     pub async fn start(server: SocketAddr, ca: &Path, account: &Account) -> Result<Linphone> {
-        let home = tempfile::Builder::new().prefix("linphone-").tempdir()?;
-        for directory in [".local/share/linphone", ".config/linphone"] {
-            std::fs::create_dir_all(home.path().join(directory))?;
-        }
-        let config = home.path().join("linphonerc");
-        std::fs::write(&config, configuration(server, ca, account))?;
+        let (home, config) = home(server, ca, account, false)?;
         let mut command = Command::new("linphone-daemon");
         command
             .arg("--config")
@@ -153,7 +148,23 @@ impl Linphone {
     }
 }
 
-fn configuration(server: SocketAddr, ca: &Path, account: &Account) -> String {
+/// A home directory with the configuration of an account, which publishes its presence or not.
+pub(super) fn home(
+    server: SocketAddr,
+    ca: &Path,
+    account: &Account,
+    publishes: bool,
+) -> Result<(TempDir, PathBuf)> {
+    let home = tempfile::Builder::new().prefix("linphone-").tempdir()?;
+    for directory in [".local/share/linphone", ".config/linphone"] {
+        std::fs::create_dir_all(home.path().join(directory))?;
+    }
+    let config = home.path().join("linphonerc");
+    std::fs::write(&config, configuration(server, ca, account, publishes))?;
+    Ok((home, config))
+}
+
+fn configuration(server: SocketAddr, ca: &Path, account: &Account, publishes: bool) -> String {
     let Account { user, password } = account;
     let proxy = format!("sip:localhost:{};transport=tls", server.port());
     format!(
@@ -161,7 +172,8 @@ fn configuration(server: SocketAddr, ca: &Path, account: &Account) -> String {
          sip_port=-1\nsip_tcp_port=-1\nsip_tls_port=-1\nregister_only_when_network_is_up=0\n\
          [auth_info_0]\nusername={user}\npasswd={password}\nrealm={DOMAIN}\n\
          [proxy_0]\nreg_proxy=<{proxy}>\nreg_route=<{proxy};lr>\nreg_identity=sip:{user}@{DOMAIN}\n\
-         reg_expires=600\nreg_sendregister=1\npublish=0\n",
-        ca.display()
+         reg_expires=600\nreg_sendregister=1\npublish={}\n",
+        ca.display(),
+        u8::from(publishes)
     )
 }

@@ -2,15 +2,15 @@
 //! `tests/interop/lyncdrive`; `make interop` builds it into `target/interop`.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::Value;
 use tokio::process::Command;
 
 use super::Program;
-use crate::sandbox::{Account, DOMAIN, target_dir};
+use crate::sandbox::{Account, DOMAIN};
 
 /// A running lyncdrive.
 pub struct Lyncdrive {
@@ -39,7 +39,7 @@ impl Lyncdrive {
         options: &[&str],
     ) -> Result<Lyncdrive> {
         let Account { user, password } = account;
-        let mut command = Command::new(binary()?);
+        let mut command = Command::new(super::built("lyncdrive")?);
         command.args([
             "-u",
             &format!("{user}@{DOMAIN}"),
@@ -233,18 +233,4 @@ impl Lyncdrive {
         self.program.command("quit").await?;
         self.program.exit().await
     }
-}
-
-fn binary() -> Result<PathBuf> {
-    let target = target_dir()?;
-    let path = target
-        .parent()
-        .context("no target directory")?
-        .join("interop/lyncdrive");
-    ensure!(
-        path.is_file(),
-        "{} is not built: run `make interop`",
-        path.display()
-    );
-    Ok(path)
 }

@@ -5,20 +5,41 @@
 
 mod baresip;
 mod linphone;
+mod linphone_list;
 mod lyncdrive;
 mod program;
 mod sipp;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tokio::net::TcpListener;
 
 pub use baresip::Baresip;
 pub use linphone::Linphone;
+pub use linphone_list::LinphoneList;
 pub use lyncdrive::Lyncdrive;
 pub use program::Program;
 pub use sipp::{Sipp, SippRun};
+
+use crate::sandbox::target_dir;
+
+/// A program that `make interop` builds.
+fn built(name: &str) -> Result<PathBuf> {
+    let target = target_dir()?;
+    let path = target
+        .parent()
+        .context("no target directory")?
+        .join("interop")
+        .join(name);
+    ensure!(
+        path.is_file(),
+        "{} is not built: run `make interop`",
+        path.display()
+    );
+    Ok(path)
+}
 
 /// A loopback port for a program that can not take port 0. It lies below the range from which the
 /// kernel draws ports for connections, so that no client of another test takes it meanwhile.

@@ -40,11 +40,14 @@ mod partitioned;
 mod places;
 mod policies;
 mod presence;
+pub mod search;
 #[cfg(any(test, feature = "suite"))]
 pub mod suite;
 pub mod transfer;
 
-pub use accounts::{Account, AccountPatch, AccountStore, CredentialKind, SealedCredential, StoredAccount};
+pub use accounts::{
+    Account, AccountPatch, AccountStore, CredentialKind, FoundAccounts, SealedCredential, StoredAccount,
+};
 pub use audit::{AuditCategory, AuditEntry, AuditStore};
 pub use binding_copy::{BindingCopy, Written};
 pub use bindings::{
@@ -63,3 +66,4 @@ pub use presence::{
     ContactsWrite, PresenceStore, PublicationWrite, StoredContact, StoredContacts, StoredContainer,
     StoredGroup, StoredPresence, StoredPublication, StoredRules,
 };
+pub use search::AccountSearch;

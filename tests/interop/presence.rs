@@ -73,6 +73,44 @@ async fn lyncdrive_sees_baresip_come_and_go() -> Result<()> {
     lyncdrive.sees("bea", "offline").await
 }
 
+/// By the form for a search and by "Get info", which asks for one person by the address.
+#[tokio::test]
+async fn lyncdrive_finds_people() -> Result<()> {
+    let pool = Pool::start().await?;
+    let amy = pool.user("amy").await?;
+    for (user, name) in [("dan", "Dan Äpfel"), ("dana", "Dana Birne")] {
+        pool.user(user).await?;
+        let address = format!("{user}@example.test");
+        pool.sandbox
+            .ctl(&["user", "set", &address, "--display-name", name], "")
+            .await?;
+    }
+    let mut client = pool.lyncdrive(&amy, "desk").await?;
+    pool.published(1).await?;
+    client.command("search given=dan").await?;
+    let done = client.event("search-done").await?;
+    assert_eq!(done["matches"], 2, "{done}");
+    let found = client.events("search-result");
+    let has = |text: &str| found.iter().any(|row| row.to_string().contains(text));
+    for text in ["dan@example.test", "Dan Äpfel", "dana@example.test", "Dana Birne"] {
+        ensure!(has(text), "{text} is not in {found:?}");
+    }
+    client.command("search given=dan surname=äpf").await?;
+    assert_eq!(client.event("search-done").await?["matches"], 1);
+    client.command("search surname=nobody").await?;
+    let notice = client.event("notice").await?;
+    ensure!(notice.to_string().contains("No contacts found"), "{notice}");
+    client.command("info dan@example.test").await?;
+    let info = client.event("user-info").await?;
+    let text = info["text"].as_str().unwrap_or_default();
+    ensure!(
+        text.contains("Dan Äpfel") && text.contains("dan@example.test"),
+        "{info}"
+    );
+    assert_eq!(client.quit().await?, 0);
+    Ok(())
+}
+
 /// SIPE 1.25 publishes again at once when it is told of a conflict, for ever if it does not know what it collides with.
 #[tokio::test]
 async fn two_endpoints_of_one_user_make_no_storm_of_conflicts() -> Result<()> {

@@ -42,6 +42,8 @@ pub(crate) enum Refused {
     RequestRate,
     /// Too many requests from one address that has not signed in.
     UnauthenticatedRate,
+    /// Too many searches for people on one connection.
+    SearchRate,
     /// Too many sign-ins at once.
     SignInRate,
     /// Too many requests of all connections wait for their answer.
@@ -56,13 +58,14 @@ pub(crate) enum Refused {
     UnpairedReceipt,
 }
 
-const REFUSED: [(Refused, &str); 12] = [
+const REFUSED: [(Refused, &str); 13] = [
     (Refused::Malformed, "malformed"),
     (Refused::ForeignIdentity, "foreign_identity"),
     (Refused::Relay, "relay"),
     (Refused::Signature, "signature"),
     (Refused::RequestRate, "request_rate"),
     (Refused::UnauthenticatedRate, "unauthenticated_rate"),
+    (Refused::SearchRate, "search_rate"),
     (Refused::SignInRate, "sign_in_rate"),
     (Refused::Pending, "pending"),
     (Refused::Draining, "draining"),

@@ -557,6 +557,11 @@ impl Flow {
         self.inner.lock().share.admit(now())
     }
 
+    /// Whether the client may search for people once more.
+    pub(crate) fn admit_search(&self) -> bool {
+        self.inner.lock().share.admit_search(now())
+    }
+
     /// Whether more than the share has come for longer than is borne.
     pub(crate) fn exceeds_for_too_long(&self) -> bool {
         self.inner.lock().share.exceeds_for_too_long(now())

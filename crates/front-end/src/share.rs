@@ -7,10 +7,15 @@ use sip_transport::RateLimit;
 /// How long a connection may send more than its share before it is closed.
 const EXCESS_BORNE: Duration = Duration::from_secs(30);
 
+/// Searches for people that may begin at once, and then in a second: faster than anybody types, and slow for whoever reads
+/// the whole directory.
+const SEARCHES: (u32, u32) = (10, 1);
+
 /// The share of one connection. Every request counts, also one that repeats another and one that stands for nothing.
 #[derive(Debug)]
 pub(crate) struct Share {
     rate: RateLimit,
+    searches: RateLimit,
     /// When requests began to come faster than they may.
     excess_since: Option<Instant>,
 }
@@ -20,6 +25,7 @@ impl Share {
     pub(crate) fn new(per_second: u32) -> Self {
         Share {
             rate: RateLimit::new(per_second.saturating_mul(3), per_second),
+            searches: RateLimit::new(SEARCHES.0, SEARCHES.1),
             excess_since: None,
         }
     }
@@ -35,6 +41,11 @@ impl Share {
             self.excess_since.get_or_insert(now);
         }
         admitted
+    }
+
+    /// Takes a token for one search for people, which was counted as a request before; false if there is none.
+    pub(crate) fn admit_search(&mut self, now: Instant) -> bool {
+        self.searches.take(now)
     }
 
     /// Whether it has gone on for longer than is borne.

@@ -14,9 +14,9 @@ use immcu::{Hooks, ImMcuService, Limits};
 use rpc::{
     Authenticate, Binding, ClientFamily, ConnectionId, Content, Deliver, EffectivePolicy, EndpointAddress,
     EndpointId, Epoch, Error, ErrorCode, FailureReason, Freshness, FrontEnd, FrontEndClient, FrontEnds,
-    Identity, ImMcu, ImMode, InstantMessage, LegId, Location, MessageId, MessageKind, Path, PolicyValue,
-    Refusal, Register, RegisterError, Registered, Registrar, RegistrarChange, RegistrarClient, Ring,
-    RingAnswer, Signal, Submit, Target, Unregister,
+    Identity, ImMcu, ImMode, InstantMessage, LegId, Location, MessageId, MessageKind, Path, PeopleFound,
+    PeopleSearch, PolicyValue, Refusal, Register, RegisterError, Registered, Registrar, RegistrarChange,
+    RegistrarClient, Ring, RingAnswer, Signal, Submit, Target, Unregister,
 };
 use sip_types::{AddressOfRecord, SipStr};
 use tokio::runtime::Runtime;
@@ -60,6 +60,10 @@ impl Registrar for Memory {
 
     async fn policy(&self, _: &str, _: &AddressOfRecord) -> Result<Arc<EffectivePolicy>, Error> {
         Ok(self.policy.clone())
+    }
+
+    async fn search(&self, _: PeopleSearch) -> Result<PeopleFound, Error> {
+        Err(unused())
     }
 }
 

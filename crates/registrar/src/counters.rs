@@ -88,6 +88,23 @@ pub(crate) enum LookupResult {
     Unknown,
 }
 
+/// The outcome of a search for people.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum SearchResult {
+    /// All who match were told.
+    All,
+    /// There are more than were told.
+    More,
+    /// Nobody matches.
+    Nobody,
+    /// Too many words.
+    Invalid,
+    /// Too many searched at once.
+    Busy,
+    /// It failed for a reason of ours.
+    Failed,
+}
+
 const SCHEMES: [(Scheme, &str); 4] = [
     (Scheme::DigestMd5, "digest-md5"),
     (Scheme::DigestSha256, "digest-sha-256"),
@@ -124,12 +141,22 @@ const LOOKUPS: [(LookupResult, &str); 3] = [
     (LookupResult::Unknown, "unknown"),
 ];
 
+const SEARCHES: [(SearchResult, &str); 6] = [
+    (SearchResult::All, "all"),
+    (SearchResult::More, "more"),
+    (SearchResult::Nobody, "nobody"),
+    (SearchResult::Invalid, "invalid"),
+    (SearchResult::Busy, "busy"),
+    (SearchResult::Failed, "failed"),
+];
+
 /// The counters of one registrar. Only ever grow.
 #[derive(Default, Debug)]
 pub(crate) struct Counters {
     auth: [[AtomicU64; AUTH_RESULTS.len()]; SCHEMES.len()],
     operations: [AtomicU64; OPERATIONS.len()],
     lookups: [AtomicU64; LOOKUPS.len()],
+    searches: [AtomicU64; SEARCHES.len()],
     /// Entries over the budget of refusals, and entries a full queue or a failing store lost.
     audit_suppressed: AtomicU64,
     audit_lost: AtomicU64,
@@ -144,6 +171,8 @@ pub struct CountersSnapshot {
     pub operations: Vec<(&'static str, u64)>,
     /// Lookups: result, how many.
     pub lookups: Vec<(&'static str, u64)>,
+    /// Searches for people: result, how many.
+    pub searches: Vec<(&'static str, u64)>,
     /// Refused sign-ins over the budget of the audit log.
     pub audit_suppressed: u64,
     /// Audit entries that a full queue or a failing store lost.
@@ -173,6 +202,10 @@ impl Counters {
 
     pub(crate) fn lookup(&self, result: LookupResult) {
         add(&self.lookups[result as usize], 1);
+    }
+
+    pub(crate) fn search(&self, result: SearchResult) {
+        add(&self.searches[result as usize], 1);
     }
 
     pub(crate) fn audit_suppressed(&self) {
@@ -205,6 +238,11 @@ impl Counters {
                 .zip(&self.lookups)
                 .map(|((_, name), n)| (*name, read(n)))
                 .collect(),
+            searches: SEARCHES
+                .iter()
+                .zip(&self.searches)
+                .map(|((_, name), n)| (*name, read(n)))
+                .collect(),
             audit_suppressed: read(&self.audit_suppressed),
             audit_lost: read(&self.audit_lost),
         }
@@ -228,6 +266,9 @@ impl Counters {
         }
         for (result, count) in now.lookups {
             page.counter(&names::LOOKUPS, &[(label::RESULT, result)], count);
+        }
+        for (result, count) in now.searches {
+            page.counter(&names::SEARCHES, &[(label::RESULT, result)], count);
         }
         page.counter(
             &names::AUDIT_SUPPRESSED,
@@ -273,6 +314,12 @@ mod tests {
                 .enumerate()
                 .all(|(index, (result, _))| *result as usize == index)
         );
+        assert!(
+            SEARCHES
+                .iter()
+                .enumerate()
+                .all(|(index, (result, _))| *result as usize == index)
+        );
     }
 
     #[test]
@@ -281,6 +328,7 @@ mod tests {
         counters.auth(Scheme::Ntlm, AuthResult::WrongPassword);
         counters.operations(Operation::Expired, 3);
         counters.lookup(LookupResult::Offline);
+        counters.search(SearchResult::More);
         let mut page = Page::new();
         counters.collect(&mut page);
         let text = page.render();
@@ -288,6 +336,7 @@ mod tests {
             "portico_auth_attempts_total{scheme=\"ntlm\",result=\"wrong_password\"} 1",
             "portico_registration_operations_total{operation=\"expired\"} 3",
             "portico_registrar_lookups_total{result=\"offline\"} 1",
+            "portico_registrar_searches_total{result=\"more\"} 1",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

@@ -12,6 +12,7 @@
 //! | Who ends what is not refreshed? | `expiry`, one task |
 //! | Who notices what others changed in the stores? | `following`, one task |
 //! | Which policy applies? | [`PolicyKind`] and `policy::engine` |
+//! | Whom does somebody mean? | `search` |
 //! | Who changed what? | `audit` |
 //!
 //! **To add a policy kind** of another role: describe it as a [`PolicyKind`] and register it in the [`PolicyKinds`] given
@@ -38,6 +39,7 @@ mod location;
 mod policy;
 mod pooled;
 mod register;
+mod search;
 mod service;
 
 #[cfg(test)]

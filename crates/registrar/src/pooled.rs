@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rpc::{
-    Authenticate, Binding, BindingEnd, EffectivePolicy, Error, Fence, Freshness, Identity, Location, Refusal,
-    Register, RegisterError, Registered, Registrar, RegistrarChange, Unregister, Which,
+    Authenticate, Binding, BindingEnd, EffectivePolicy, Error, Fence, Freshness, Identity, Location,
+    PeopleFound, PeopleSearch, Refusal, Register, RegisterError, Registered, Registrar, RegistrarChange,
+    Unregister, Which,
 };
 use sip_types::AddressOfRecord;
 use store::{BindingStore, PartitionedBindings};
@@ -189,5 +190,9 @@ impl Registrar for PooledRegistrar {
 
     async fn policy(&self, kind: &str, aor: &AddressOfRecord) -> Result<Arc<EffectivePolicy>, Error> {
         self.service.policy(kind, aor).await
+    }
+
+    async fn search(&self, search: PeopleSearch) -> Result<PeopleFound, Error> {
+        self.service.search(search).await
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use rpc::{
-    Authenticate, Binding, EffectivePolicy, Error, ErrorCode, Freshness, Identity, Location, Refusal,
-    Register, RegisterError, Registered, Registrar, RegistrarChange, Unregister,
+    Authenticate, Binding, EffectivePolicy, Error, ErrorCode, Freshness, Identity, Location, PeopleFound,
+    PeopleSearch, Refusal, Register, RegisterError, Registered, Registrar, RegistrarChange, Unregister,
 };
 use sip_auth::seal::SealKey;
 use sip_auth::throttle::{AddressThrottle, UserThrottle};
@@ -14,6 +14,7 @@ use sip_types::AddressOfRecord;
 use store::{AccountStore, AuditStore, BindingStore, ChangeFeed, PlaceStore, PolicyStore};
 use telemetry::names::{self, label};
 use telemetry::{LogBudget, Page};
+use tokio::sync::Semaphore;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -30,6 +31,7 @@ use crate::expiry::{self, Alarm};
 use crate::following;
 use crate::location::Locations;
 use crate::policy::{PolicyEngine, PolicyKinds, registration_kind};
+use crate::search::SEARCHES_AT_ONCE;
 
 /// Sources of failed attempts that are followed, at 150 bytes each.
 const FOLLOWED_ADDRESSES: usize = 65_536;
@@ -126,6 +128,8 @@ pub(crate) struct Inner {
     /// Seeded per process: spreads what is granted.
     pub(crate) hasher: foldhash::quality::RandomState,
     pub(crate) no_name: Arc<str>,
+    /// Places for searches in the store.
+    pub(crate) searches: Semaphore,
 }
 
 /// The registrar role of one process.
@@ -192,6 +196,7 @@ impl RegistrarService {
             damage_log: LogBudget::new(tokio::time::Instant::now().into_std()),
             hasher: foldhash::quality::RandomState::default(),
             no_name: Arc::from(""),
+            searches: Semaphore::new(SEARCHES_AT_ONCE),
             bindings: stores.bindings.clone(),
             stores,
             config,
@@ -306,5 +311,9 @@ impl Registrar for RegistrarService {
         self.inner
             .engine
             .effective(kind, &known.assignment, &known.policies)
+    }
+
+    async fn search(&self, search: PeopleSearch) -> Result<PeopleFound, Error> {
+        self.inner.search(search).await
     }
 }

@@ -14,8 +14,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use rpc::{
-    Authenticate, Binding, EffectivePolicy, Error, ErrorCode, Freshness, Identity, Location, Refusal,
-    Register, RegisterError, Registered, Registrar, RegistrarChange, RegistrarClient, Unregister,
+    Authenticate, Binding, EffectivePolicy, Error, ErrorCode, Freshness, Identity, Location, PeopleFound,
+    PeopleSearch, Refusal, Register, RegisterError, Registered, Registrar, RegistrarChange, RegistrarClient,
+    Unregister,
 };
 use sip_types::AddressOfRecord;
 use telemetry::Page;
@@ -273,6 +274,11 @@ impl Registrar for CachedRegistrar {
                 ask().await
             }
         }
+    }
+
+    /// Nothing is remembered of it: people seldom search for the same, and any account may be in an answer.
+    async fn search(&self, search: PeopleSearch) -> Result<PeopleFound, Error> {
+        self.0.registrar.search(search).await
     }
 }
 

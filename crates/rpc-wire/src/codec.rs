@@ -12,6 +12,7 @@ pub mod directory;
 pub mod endpoint;
 pub mod error;
 pub mod message;
+pub mod people;
 pub mod policy;
 pub mod presence;
 pub mod registrar;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,8 +12,9 @@ use futures_util::stream::SelectAll;
 use parking_lot::Mutex;
 use rpc::{
     AccountChange, AccountView, Authenticate, Binding, Directory, DirectoryClient, EffectivePolicy, Error,
-    ErrorCode, Freshness, Identity, Location, NewAccount, PolicyScope, PolicyView, Refusal, Register,
-    RegisterError, Registered, Registrar, RegistrarChange, RegistrarClient, SessionView, Unregister,
+    ErrorCode, Freshness, Identity, Location, NewAccount, PeopleFound, PeopleSearch, PolicyScope, PolicyView,
+    Refusal, Register, RegisterError, Registered, Registrar, RegistrarChange, RegistrarClient, SessionView,
+    Unregister,
 };
 use sip_types::AddressOfRecord;
 use tokio::sync::mpsc;
@@ -50,6 +52,8 @@ struct Inner {
     local: Option<LocalRegistrar>,
     dial: DialRegistrar,
     clients: Mutex<HashMap<OwnerMember, LocalRegistrar>>,
+    /// Counts searches, to spread them.
+    searches: AtomicUsize,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -77,6 +81,7 @@ impl RoutedRegistrar {
             local,
             dial,
             clients: Mutex::default(),
+            searches: AtomicUsize::default(),
             tasks,
             stop,
         }))
@@ -278,6 +283,28 @@ impl Registrar for RoutedRegistrar {
         self.registrar_of(aor, |registrar| async move { registrar.policy(kind, aor).await })
             .await
     }
+
+    /// Every registrar knows everybody: the one in this process is asked, else each in turn, and the next one if one is away.
+    async fn search(&self, search: PeopleSearch) -> Result<PeopleFound, Error> {
+        let mut members = self.0.routes.members();
+        if !members.is_empty() {
+            let turn = self.0.searches.fetch_add(1, Ordering::Relaxed) % members.len();
+            members.rotate_left(turn);
+        }
+        members.sort_by_key(|member| !member.is_self);
+        let mut failed = unavailable("there is no registrar now");
+        for member in &members {
+            let asked = match self.client(member) {
+                Ok(client) => client.registrar.search(search.clone()).await,
+                Err(error) => Err(error),
+            };
+            match asked {
+                Err(error) if error.code == ErrorCode::Unavailable => failed = error,
+                answer => return answer,
+            }
+        }
+        Err(failed)
+    }
 }
 
 #[async_trait]
@@ -392,3 +419,6 @@ impl Directory for RoutedRegistrar {
         Ok(sums)
     }
 }
+
+#[cfg(test)]
+mod tests;

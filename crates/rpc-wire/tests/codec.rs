@@ -15,9 +15,9 @@ use rpc::{
     AccountChange, AccountView, Authenticate, Binding, BindingChange, BindingEnd, ClientFamily, ConnectionId,
     Content, ConversationKey, Deliver, EffectivePolicy, EndpointAddress, EndpointId, Epoch, Error, ErrorCode,
     FailureReason, HeldLeg, HeldLegs, Identity, ImMode, InstantMessage, LegId, Location, MessageId,
-    MessageKind, NewAccount, Open, Opened, Path, PolicyScope, PolicyValue, PolicyView, Proof, Refusal,
-    Register, RegisterError, Registered, RegistrarChange, Ring, RingAnswer, SessionKey, SessionView, Signal,
-    Submit, Target, Typing, Unregister, Which,
+    MessageKind, NewAccount, Open, Opened, Path, PeopleFound, PeopleSearch, Person, PolicyScope, PolicyValue,
+    PolicyView, Proof, Refusal, Register, RegisterError, Registered, RegistrarChange, Ring, RingAnswer,
+    SessionKey, SessionView, Signal, Submit, Target, Typing, Unregister, Which,
 };
 use rpc_wire::codec::{
     Malformed, conversation, directory, duration, endpoint, error, message, milliseconds, registrar,
@@ -416,6 +416,33 @@ fn what_a_registrar_answers_comes_back_as_it_went() {
             &registrar::registrar_change(sent((&before).into())).unwrap(),
         );
     }
+}
+
+#[test]
+fn searches_come_back_as_they_went() {
+    let search = PeopleSearch {
+        words: "Ångström  \"a\"".into(),
+        limit: u32::MAX,
+    };
+    assert_eq!(
+        PeopleSearch::from(sent(reg::v1::SearchRequest::from(search.clone()))),
+        search
+    );
+    let found = PeopleFound {
+        people: vec![Person {
+            aor: aor("alice@example.test"),
+            display_name: "Alice Ä".into(),
+        }],
+        more: true,
+    };
+    let wire = reg::v1::SearchResponse::from(found.clone());
+    assert_eq!(PeopleFound::try_from(sent(wire.clone())), Ok(found));
+    let mut malformed = wire;
+    malformed.people[0].aor = "alice".into();
+    assert_eq!(
+        PeopleFound::try_from(malformed),
+        Err(Malformed::new("search.people.aor"))
+    );
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use rig::{REALM, Rig, Way, account, aor, register};
 use rpc::{
-    AccountChange, Authenticate, BindingEnd, EndpointId, Error, ErrorCode, Freshness, PolicyScope,
-    PolicyValue, Proof, RegisterError, RegistrarChange, Unregister, Which,
+    AccountChange, Authenticate, BindingEnd, EndpointId, Error, ErrorCode, Freshness, PeopleFound,
+    PeopleSearch, Person, PolicyScope, PolicyValue, Proof, RegisterError, RegistrarChange, Unregister, Which,
 };
 use sip_auth::digest::Algorithm;
 use sip_auth::digest::client::Challenge;
@@ -54,6 +54,7 @@ every_way! {
     proofs_are_verified,
     changes_are_announced,
     sessions_are_shown_and_ended,
+    people_are_found,
 }
 
 async fn run<F: Future<Output = Rig>>(behaviour: impl FnOnce(Rig) -> F, rig: Rig) {
@@ -352,5 +353,31 @@ async fn sessions_are_shown_and_ended(rig: Rig) -> Rig {
     assert_eq!(rig.directory.kick(&aor("alice"), Some("one")).await.unwrap(), 1);
     assert_eq!(rig.directory.kick(&aor("alice"), None).await.unwrap(), 1);
     assert_eq!(rig.directory.kick(&aor("alice"), None).await.unwrap(), 0);
+    rig
+}
+
+async fn people_are_found(rig: Rig) -> Rig {
+    let search = async |words: &str, limit| {
+        let words = words.to_owned();
+        rig.registrar.search(PeopleSearch { words, limit }).await
+    };
+    let person = |user: &str| Person {
+        aor: aor(user),
+        display_name: format!("{user} of the test"),
+    };
+    let both = search("TEST of", 100).await.unwrap();
+    assert_eq!(both.people, [person("alice"), person("bob")]);
+    assert!(!both.more);
+    let first = search("test", 1).await.unwrap();
+    assert_eq!((first.people, first.more), (vec![person("alice")], true));
+    assert_eq!(
+        search("bob@example.test", 100).await.unwrap().people,
+        [person("bob")]
+    );
+    assert_eq!(search("carol", 100).await.unwrap(), PeopleFound::default());
+    assert_eq!(
+        code(search(&"a ".repeat(100), 100).await),
+        ErrorCode::InvalidRequest
+    );
     rig
 }

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use rig::{Rig, Served, Way, aor, description, register, serve, server};
 use rpc::{
     Authenticate, Binding, DirectoryClient, EffectivePolicy, Error, ErrorCode, Freshness, Identity, Location,
-    Refusal, Register, RegisterError, Registered, Registrar, RegistrarChange, RegistrarClient, Unregister,
-    Which,
+    PeopleFound, PeopleSearch, Refusal, Register, RegisterError, Registered, Registrar, RegistrarChange,
+    RegistrarClient, Unregister, Which,
 };
 use rpc_wire::proto::registrar::v1 as wire;
 use rpc_wire::transport::{Connector, listen};
@@ -78,6 +78,10 @@ impl Registrar for Slow {
 
     async fn policy(&self, _: &str, _: &AddressOfRecord) -> Result<Arc<EffectivePolicy>, Error> {
         Err(Error::new(ErrorCode::Internal, "for the test"))
+    }
+
+    async fn search(&self, _: PeopleSearch) -> Result<PeopleFound, Error> {
+        unreachable!("not asked for here")
     }
 }
 

@@ -18,6 +18,7 @@ mod fence;
 mod front_end;
 mod immcu;
 mod in_flight;
+mod people;
 mod policy;
 pub mod presence;
 mod registrar;
@@ -39,6 +40,7 @@ pub use immcu::{
     Open, Opened, Signal, Submit, Typing,
 };
 pub use in_flight::{InFlight, InFlightRequest};
+pub use people::{MAX_FOUND, PeopleFound, PeopleSearch, Person};
 pub use policy::{RolePolicy, RoleSetting, SettingDefault};
 pub use presence::{Presence, PresenceClient};
 pub use registrar::{

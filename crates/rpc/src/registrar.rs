@@ -11,7 +11,9 @@ use sip_types::{AddressOfRecord, Method, SipStr};
 use tokio_stream::wrappers::ReceiverStream;
 use topology::MemberId;
 
-use crate::{ClientFamily, ConnectionId, EndpointAddress, EndpointId, Epoch, Error, ImMode};
+use crate::{
+    ClientFamily, ConnectionId, EndpointAddress, EndpointId, Epoch, Error, ImMode, PeopleFound, PeopleSearch,
+};
 
 /// A proof of identity to be verified. Verifiers and hashes never leave the registrar; proofs come to it.
 #[derive(Clone, Debug)]
@@ -266,6 +268,10 @@ pub trait Registrar: Send + Sync + 'static {
     /// The values of the nearest policy of `kind` for this user. Read only; answers come from a cache that a change
     /// invalidates.
     async fn policy(&self, kind: &str, aor: &AddressOfRecord) -> Result<Arc<crate::EffectivePolicy>, Error>;
+
+    /// People whose accounts are enabled and match every word. InvalidRequest for too many words, TooMany while others search
+    /// as many as may. Read only.
+    async fn search(&self, search: PeopleSearch) -> Result<PeopleFound, Error>;
 }
 
 /// Reaches the registrar wherever it runs.

@@ -100,6 +100,7 @@ struct Roles {
     presence: Option<PresenceService>,
     immcu: Option<ImMcuService>,
     front_end: Option<FrontEnd>,
+    everybody: RegistrarClient,
     directory: DirectoryClient,
     presences: PresenceClient,
     rpc_health: Option<RpcHealth>,
@@ -164,6 +165,7 @@ pub async fn serve(config: Config, options: Options) -> Result<Running, StartErr
         });
     }
     let answers = Control {
+        registrar: roles.everybody,
         directory: roles.directory,
         presence: Presences::new(roles.presences, &config, &background),
         status: status::reporter(
@@ -365,6 +367,7 @@ async fn start_roles(
         presence,
         immcu,
         front_end: None,
+        everybody: registrar_client.clone(),
         directory,
         presences: presences.clone(),
         rpc_health,

@@ -5,7 +5,8 @@ use sip_types::AddressOfRecord;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, SqliteExecutor, Transaction};
 use store::{
-    Account, AccountPatch, AccountStore, CredentialKind, SealedCredential, StoreError, StoredAccount,
+    Account, AccountPatch, AccountSearch, AccountStore, CredentialKind, FoundAccounts, SealedCredential,
+    StoreError, StoredAccount,
 };
 use topology::SiteId;
 
@@ -13,6 +14,7 @@ use crate::Database;
 use crate::columns::address;
 use crate::error::{driver, insert};
 use crate::places::add_site;
+use crate::search::make_words;
 
 /// One row per account and credential; an account without any is one row with NULLs.
 const ONE: &str = "SELECT a.aor, a.display_name, a.site, a.enabled, a.created_at, c.kind, c.sealed \
@@ -22,7 +24,7 @@ const PAGE: &str = "SELECT a.aor, a.display_name, a.site, a.enabled, a.created_a
      FROM (SELECT * FROM accounts WHERE aor > ? ORDER BY aor LIMIT ?) a \
      LEFT JOIN credentials c ON c.aor = a.aor ORDER BY a.aor, c.kind";
 
-fn account_of(row: &SqliteRow) -> Result<Account, StoreError> {
+pub(crate) fn account_of(row: &SqliteRow) -> Result<Account, StoreError> {
     Ok(Account {
         aor: address(row, "aor")?,
         display_name: row.try_get("display_name").map_err(driver)?,
@@ -153,6 +155,7 @@ impl AccountStore for Database {
             insert(error, exists, || format!("{} is not a domain of this pool", account.aor.domain()))
         })?;
         write_credentials(&mut tx, &account.aor, &new.credentials).await?;
+        make_words(&mut tx).await?;
         tx.commit().await.map_err(driver)
     }
 
@@ -166,6 +169,7 @@ impl AccountStore for Database {
             return Ok(None);
         }
         let stored = read(&mut *tx, aor).await?;
+        make_words(&mut tx).await?;
         tx.commit().await.map_err(driver)?;
         Ok(stored)
     }
@@ -195,6 +199,10 @@ impl AccountStore for Database {
             .fetch_all(self.readers())
             .await;
         collect(&rows.map_err(driver)?)
+    }
+
+    async fn search_accounts(&self, search: &AccountSearch, limit: u32) -> Result<FoundAccounts, StoreError> {
+        self.search(search, limit).await
     }
 
     async fn account_count(&self) -> Result<u64, StoreError> {

@@ -50,8 +50,11 @@ impl Database {
             .connect_with(options.read_only(true))
             .await
             .map_err(driver)?;
+        let database = Database { writer, readers };
+        // Of accounts an earlier version wrote: no search has to wait for that.
+        database.make_missing_words().await?;
         tracing::debug!(path = %path.display(), "database is open");
-        Ok(Database { writer, readers })
+        Ok(database)
     }
 
     /// A database in memory, gone with the value. For tests.

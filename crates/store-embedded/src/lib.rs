@@ -25,6 +25,7 @@ mod error;
 mod places;
 mod policies;
 mod presence;
+mod search;
 mod transfer;
 
 pub use database::Database;

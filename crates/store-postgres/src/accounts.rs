@@ -5,8 +5,8 @@ use sip_types::AddressOfRecord;
 use sqlx::postgres::PgRow;
 use sqlx::{Connection, PgConnection, Row};
 use store::{
-    Account, AccountPatch, AccountStore, CredentialKind, SealedCredential, StoreChange, StoreError,
-    StoredAccount,
+    Account, AccountPatch, AccountSearch, AccountStore, CredentialKind, FoundAccounts, SealedCredential,
+    StoreChange, StoreError, StoredAccount,
 };
 use topology::SiteId;
 
@@ -16,6 +16,7 @@ use crate::connection::call;
 use crate::error::{driver, insert};
 use crate::feed::notify;
 use crate::places::add_site;
+use crate::search::{make_words_of, search};
 
 /// One row per account and credential; an account without any is one row with NULLs.
 const ONE: &str = "SELECT a.aor, a.display_name, a.site, a.enabled, a.created_at, c.kind, c.sealed \
@@ -25,7 +26,7 @@ const PAGE: &str = "SELECT a.aor, a.display_name, a.site, a.enabled, a.created_a
      FROM (SELECT * FROM accounts WHERE aor > $1 ORDER BY aor LIMIT $2) a \
      LEFT JOIN credentials c ON c.aor = a.aor ORDER BY a.aor, c.kind";
 
-fn account_of(row: &PgRow) -> Result<Account, StoreError> {
+pub(crate) fn account_of(row: &PgRow) -> Result<Account, StoreError> {
     Ok(Account {
         aor: address(row, "aor")?,
         display_name: row.try_get("display_name").map_err(driver)?,
@@ -149,6 +150,7 @@ async fn create(connection: &mut PgConnection, new: StoredAccount) -> Result<(),
         })
     })?;
     write_credentials(&mut tx, &account.aor, &new.credentials).await?;
+    make_words_of(&mut tx, &account.aor, &account.display_name).await?;
     // Others may have it cached as unknown.
     notify(&mut tx, &StoreChange::Account(account.aor.clone())).await?;
     tx.commit().await.map_err(driver)
@@ -160,6 +162,7 @@ async fn change(
     patch: AccountPatch,
 ) -> Result<Option<StoredAccount>, StoreError> {
     let mut tx = connection.begin().await.map_err(driver)?;
+    let is_renamed = patch.display_name.is_some();
     if let Some(site) = &patch.site {
         add_site(&mut tx, site).await?;
     }
@@ -184,6 +187,9 @@ async fn change(
         write_credentials(&mut tx, aor, &credentials).await?;
     }
     let stored = read(&mut tx, aor).await?;
+    if let Some(stored) = stored.as_ref().filter(|_| is_renamed) {
+        make_words_of(&mut tx, aor, &stored.account.display_name).await?;
+    }
     notify(&mut tx, &StoreChange::Account(aor.clone())).await?;
     tx.commit().await.map_err(driver)?;
     Ok(stored)
@@ -232,6 +238,10 @@ impl AccountStore for Database {
         limit: u32,
     ) -> Result<Vec<StoredAccount>, StoreError> {
         call!(self, connection => page(connection, after, limit))
+    }
+
+    async fn search_accounts(&self, wanted: &AccountSearch, limit: u32) -> Result<FoundAccounts, StoreError> {
+        call!(self, connection => search(connection, wanted, limit))
     }
 
     async fn account_count(&self) -> Result<u64, StoreError> {

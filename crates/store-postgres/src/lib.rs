@@ -40,6 +40,7 @@ mod places;
 mod policies;
 mod presence;
 mod schema;
+mod search;
 mod transfer;
 mod url;
 

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::database::with_settings;
 use crate::error::{driver, too_late};
+use crate::search::make_missing_words;
 use crate::url;
 
 /// The newest major part of a schema this program works with. See the crate's documentation.
@@ -139,9 +140,14 @@ async fn migrate_in_turn(connection: &mut PgConnection, deadline: Instant) -> Re
         }
         tokio::time::sleep(LOOK).await;
     }
-    if schema_of(connection).await? == Schema::Usable {
-        return Ok(());
+    if schema_of(connection).await? == Schema::Older {
+        apply(connection).await?;
     }
+    // Of accounts an earlier version wrote: no search has to wait for that.
+    make_missing_words(connection).await
+}
+
+async fn apply(connection: &mut PgConnection) -> Result<(), StoreError> {
     let mut migrator = Migrator {
         migrations: MIGRATIONS.migrations.clone(),
         ..Migrator::DEFAULT

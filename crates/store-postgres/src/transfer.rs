@@ -10,6 +10,7 @@ use store::{StoreChange, StoreError};
 use crate::database::with_settings;
 use crate::error::{driver, insert};
 use crate::feed::notify;
+use crate::search::make_words_within;
 use crate::{audit, url};
 
 use std::time::Duration;
@@ -158,6 +159,8 @@ impl Import {
     /// # Errors
     /// [`StoreError::Driver`]: unknown whether it is.
     pub async fn commit(mut self) -> Result<(), StoreError> {
+        // No search has to wait for that.
+        make_words_within(&mut self.connection).await?;
         // What is written from now on comes behind what was imported.
         let next =
             "SELECT setval(pg_get_serial_sequence('audit', 'id'), max(id)) FROM audit HAVING count(*) > 0";

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use sip_types::AddressOfRecord;
 use topology::SiteId;
 
-use crate::StoreError;
+use crate::{AccountSearch, StoreError};
 
 /// Somebody who may sign in.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -103,6 +103,15 @@ pub struct AccountPatch {
     pub credentials: Option<Vec<SealedCredential>>,
 }
 
+/// Accounts that were searched for.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct FoundAccounts {
+    /// In order of address (bytewise).
+    pub accounts: Vec<Account>,
+    /// Whether there are more than were asked for.
+    pub more: bool,
+}
+
 /// Keeps accounts. Every write is one transaction, durable when the call returns.
 #[async_trait]
 pub trait AccountStore: Send + Sync + 'static {
@@ -132,6 +141,9 @@ pub trait AccountStore: Send + Sync + 'static {
         after: Option<&AddressOfRecord>,
         limit: u32,
     ) -> Result<Vec<StoredAccount>, StoreError>;
+
+    /// Enabled accounts that match a search, in order of address (bytewise), at most `limit`. What was written before is found.
+    async fn search_accounts(&self, search: &AccountSearch, limit: u32) -> Result<FoundAccounts, StoreError>;
 
     /// How many accounts there are.
     async fn account_count(&self) -> Result<u64, StoreError>;

@@ -42,11 +42,14 @@ mod places;
 mod policies;
 mod presence;
 mod presence_copy;
+pub mod search;
 #[cfg(any(test, feature = "suite"))]
 pub mod suite;
 pub mod transfer;
 
-pub use accounts::{Account, AccountPatch, AccountStore, CredentialKind, SealedCredential, StoredAccount};
+pub use accounts::{
+    Account, AccountPatch, AccountStore, CredentialKind, FoundAccounts, SealedCredential, StoredAccount,
+};
 pub use audit::{AuditCategory, AuditEntry, AuditStore};
 pub use binding_copy::{BindingCopy, Written};
 pub use bindings::{
@@ -66,3 +69,4 @@ pub use presence::{
     StoredGroup, StoredPresence, StoredPublication, StoredRules,
 };
 pub use presence_copy::{CopiedPresence, PresenceCopy, PresenceState};
+pub use search::AccountSearch;

@@ -135,6 +135,7 @@ metrics! {
     REGISTRATIONS_ACTIVE = gauge("portico_registration_active", "Endpoints signed in, by kind of client.");
     REGISTRATION_OPERATIONS = counter("portico_registration_operations_total", "Changes of bindings, by operation.");
     LOOKUPS = counter("portico_registrar_lookups_total", "Lookups of users, by result.");
+    SEARCHES = counter("portico_registrar_searches_total", "Searches for people, by result.");
     AUDIT_SUPPRESSED = counter("portico_audit_suppressed_total", "Audit entries that were not written, by reason.");
     USERS_ACTIVE = gauge("portico_user_active", "Users with at least one endpoint signed in.");
 

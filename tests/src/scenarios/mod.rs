@@ -23,6 +23,7 @@ mod presence;
 mod program;
 mod requests;
 mod ringing;
+mod search;
 mod session;
 mod sign_in;
 mod signatures;

@@ -41,7 +41,11 @@ pub enum Verb {
         ntlm: Option<bool>,
     },
     /// List accounts
-    List,
+    List {
+        /// Only those that users find by these words of a name or beginning of an address: enabled ones, 100 at most
+        #[arg(long, value_name = "WORDS")]
+        search: Option<String>,
+    },
     /// Show an account
     Show {
         /// Address
@@ -138,8 +142,11 @@ pub(super) async fn run(terms: &Terms, verb: Verb) -> Result<(), Failure> {
             show_with_password(terms, &user, &password);
             Ok(())
         }
-        Verb::List => {
-            let users = all(terms).await?;
+        Verb::List { search } => {
+            let users = match search {
+                Some(words) => found(terms, &words).await?,
+                None => all(terms).await?,
+            };
             terms.show(&users, |users| table::users(users));
             Ok(())
         }
@@ -199,6 +206,12 @@ pub(super) async fn run(terms: &Terms, verb: Verb) -> Result<(), Failure> {
 
 fn path(address: &str) -> String {
     format!("/v1/users/{}", segment(address))
+}
+
+/// The accounts that users find by these words.
+async fn found(terms: &Terms, words: &str) -> Result<Vec<User>, Failure> {
+    let path = format!("/v1/users?search={}", segment(words));
+    terms.client.get(&path).await
 }
 
 /// Every account, page by page.

@@ -52,15 +52,18 @@ pub(crate) enum Service {
     Acknowledge,
     /// To change the contact list.
     Contacts,
+    /// To find people.
+    Search,
     /// Something that is not served.
     Unknown,
 }
 
-const SERVED: [(Service, &str); 5] = [
+const SERVED: [(Service, &str); 6] = [
     (Service::Publish, "publish"),
     (Service::Members, "access_levels"),
     (Service::Acknowledge, "acknowledge"),
     (Service::Contacts, "contacts"),
+    (Service::Search, "search"),
     (Service::Unknown, "unknown"),
 ];
 

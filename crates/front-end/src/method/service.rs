@@ -1,5 +1,7 @@
 //! SERVICE (MS-SIP): what a Lync-family client changes of its user's own: publications, access levels, acknowledged watchers,
-//! contacts.
+//! contacts. And whom it searches for.
+
+mod search;
 
 use std::sync::Arc;
 
@@ -38,6 +40,7 @@ enum Wish {
     Members(SetContainerMembers),
     Acknowledge(SetSubscribers),
     Contacts(u32, ContactOperation),
+    Search(search::Search),
     /// A SOAP operation that is not served.
     Unknown(String),
 }
@@ -49,6 +52,7 @@ impl Wish {
             Wish::Members(_) => Service::Members,
             Wish::Acknowledge(_) => Service::Acknowledge,
             Wish::Contacts(..) => Service::Contacts,
+            Wish::Search(_) => Service::Search,
             Wish::Unknown(_) => Service::Unknown,
         }
     }
@@ -115,13 +119,17 @@ fn wish(incoming: &Incoming, destination: Option<&Destination>) -> Result<Wish, 
                 delta_number,
                 operation,
             } => Wish::Contacts(delta_number, operation),
-            SoapRequest::DirectorySearch { .. } => Wish::Unknown("directorySearch".to_owned()),
+            SoapRequest::DirectorySearch { max_results, terms } => {
+                Wish::Search(search::Search { max_results, terms })
+            }
             SoapRequest::Unknown(name) => Wish::Unknown(name),
         }
     };
     match (destination, &wish) {
         // Nobody is harmed, whoever is asked.
         (_, Wish::Unknown(_)) => Ok(wish),
+        // Clients ask the domain. There is one directory, whoever is asked.
+        (Some(_), Wish::Search(_)) => Ok(wish),
         (Some(Destination::User(user)), _) if *user == incoming.who.aor => Ok(wish),
         (Some(_), _) => {
             Err(Refusal::new(StatusCode::FORBIDDEN).saying("Only what is your own is yours to change"))
@@ -138,6 +146,7 @@ async fn serve(incoming: Incoming, wish: Wish) {
         Wish::Members(members) => levels(&incoming, &members).await,
         Wish::Acknowledge(seen) => acknowledge(&incoming, &seen).await,
         Wish::Contacts(delta, operation) => contacts(&incoming, delta, operation).await,
+        Wish::Search(search) => search::answer(&incoming, search).await,
         Wish::Unknown(name) => {
             let fault = SoapAnswer::unknown_operation(&name);
             Ok(Answer::soap(StatusCode::NOT_IMPLEMENTED, &fault))

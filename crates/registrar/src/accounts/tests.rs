@@ -2,7 +2,7 @@ use std::sync::atomic::AtomicUsize;
 
 use async_trait::async_trait;
 use store::memory::MemoryDirectory;
-use store::{Account, AccountPatch, PlaceStore, StoreError};
+use store::{Account, AccountPatch, AccountSearch, FoundAccounts, PlaceStore, StoreError};
 use tokio::sync::Barrier;
 use topology::SiteId;
 
@@ -76,6 +76,9 @@ impl AccountStore for Counting {
         limit: u32,
     ) -> Result<Vec<StoredAccount>, StoreError> {
         self.inner.accounts(after, limit).await
+    }
+    async fn search_accounts(&self, search: &AccountSearch, limit: u32) -> Result<FoundAccounts, StoreError> {
+        self.inner.search_accounts(search, limit).await
     }
     async fn account_count(&self) -> Result<u64, StoreError> {
         self.inner.account_count().await

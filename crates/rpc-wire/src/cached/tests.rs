@@ -93,6 +93,10 @@ impl Registrar for Fake {
             values: BTreeMap::new(),
         }))
     }
+
+    async fn search(&self, _: PeopleSearch) -> Result<PeopleFound, Error> {
+        unreachable!("not asked for here")
+    }
 }
 
 fn aor(user: &str) -> AddressOfRecord {

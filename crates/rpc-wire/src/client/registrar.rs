@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rpc::{
-    Authenticate, Binding, EffectivePolicy, Error, Freshness, Identity, Location, Refusal, Register,
-    RegisterError, Registered, Registrar, RegistrarChange, Unregister,
+    Authenticate, Binding, EffectivePolicy, Error, Freshness, Identity, Location, PeopleFound, PeopleSearch,
+    Refusal, Register, RegisterError, Registered, Registrar, RegistrarChange, Unregister,
 };
 use sip_types::AddressOfRecord;
 use tokio_stream::wrappers::ReceiverStream;
@@ -111,5 +111,12 @@ impl<T: Carrier> Registrar for RemoteRegistrar<T> {
         let response = self.caller.call(client.policy(request)).await?;
         let policy = required("policy.policy", response.policy).and_then(EffectivePolicy::try_from);
         policy.map(Arc::new).map_err(Malformed::in_answer)
+    }
+
+    async fn search(&self, search: PeopleSearch) -> Result<PeopleFound, Error> {
+        let request = self.caller.request(search.into());
+        let mut client = self.client.clone();
+        let response = self.caller.call(client.search(request)).await?;
+        PeopleFound::try_from(response).map_err(Malformed::in_answer)
     }
 }

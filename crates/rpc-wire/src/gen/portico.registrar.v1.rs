@@ -455,6 +455,37 @@ pub struct EffectivePolicy {
     #[prost(map = "string, message", tag = "4")]
     pub values: ::std::collections::HashMap<::prost::alloc::string::String, PolicyValue>,
 }
+/// Asks for people.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SearchRequest {
+    /// Words apart by blanks: a complete address, or the beginning of a word of the name or of the user part of the address.
+    /// Without a word nobody is found.
+    #[prost(string, tag = "1")]
+    pub words: ::prost::alloc::string::String,
+    /// At most so many; more than 100 counts as 100.
+    #[prost(uint32, tag = "2")]
+    pub limit: u32,
+}
+/// Who was found.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SearchResponse {
+    /// In the order of their addresses.
+    #[prost(message, repeated, tag = "1")]
+    pub people: ::prost::alloc::vec::Vec<Person>,
+    /// Whether there are more.
+    #[prost(bool, tag = "2")]
+    pub more: bool,
+}
+/// Somebody who was found.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Person {
+    /// Address of record.
+    #[prost(string, tag = "1")]
+    pub aor: ::prost::alloc::string::String,
+    /// The name people see.
+    #[prost(string, tag = "2")]
+    pub display_name: ::prost::alloc::string::String,
+}
 /// Which family of clients an endpoint belongs to: the dialect its front end speaks to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -841,6 +872,30 @@ pub mod registrar_client {
                 .insert(GrpcMethod::new("portico.registrar.v1.Registrar", "Policy"));
             self.inner.unary(req, path, codec).await
         }
+        /// People whose accounts are enabled and match every word of a search. Any registrar answers.
+        /// `INVALID_REQUEST` for too many words, `TOO_MANY` while others search as many as may.
+        /// Retry: reads only.
+        pub async fn search(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SearchRequest>,
+        ) -> std::result::Result<tonic::Response<super::SearchResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/portico.registrar.v1.Registrar/Search",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("portico.registrar.v1.Registrar", "Search"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -908,6 +963,13 @@ pub mod registrar_server {
             &self,
             request: tonic::Request<super::PolicyRequest>,
         ) -> std::result::Result<tonic::Response<super::PolicyResponse>, tonic::Status>;
+        /// People whose accounts are enabled and match every word of a search. Any registrar answers.
+        /// `INVALID_REQUEST` for too many words, `TOO_MANY` while others search as many as may.
+        /// Retry: reads only.
+        async fn search(
+            &self,
+            request: tonic::Request<super::SearchRequest>,
+        ) -> std::result::Result<tonic::Response<super::SearchResponse>, tonic::Status>;
     }
     /// The rules of REGISTER, the location service, and verification of identity. Every call has a deadline.
     #[derive(Debug)]
@@ -1238,6 +1300,49 @@ pub mod registrar_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = PolicySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/portico.registrar.v1.Registrar/Search" => {
+                    #[allow(non_camel_case_types)]
+                    struct SearchSvc<T: Registrar>(pub Arc<T>);
+                    impl<T: Registrar> tonic::server::UnaryService<super::SearchRequest>
+                    for SearchSvc<T> {
+                        type Response = super::SearchResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SearchRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Registrar>::search(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SearchSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

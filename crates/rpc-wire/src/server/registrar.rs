@@ -119,4 +119,14 @@ impl wire::registrar_server::Registrar for RegistrarService {
         };
         self.work.read(deadline, work).await
     }
+
+    async fn search(
+        &self,
+        request: Request<wire::SearchRequest>,
+    ) -> Result<Response<wire::SearchResponse>, Status> {
+        let deadline = deadline(request.metadata());
+        let search = request.into_inner().into();
+        let work = async { Ok(self.registrar.search(search).await?.into()) };
+        self.work.read(deadline, work).await
+    }
 }

@@ -19,7 +19,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
-use rpc::{DirectoryClient, ErrorCode};
+use rpc::{DirectoryClient, ErrorCode, RegistrarClient};
 use sip_types::AddressOfRecord;
 
 use crate::health::Health;
@@ -38,6 +38,7 @@ pub fn socket_path(data_dir: &Path) -> PathBuf {
 /// What requests are answered from.
 #[derive(Clone)]
 pub(crate) struct Control {
+    pub(crate) registrar: RegistrarClient,
     pub(crate) directory: DirectoryClient,
     pub(crate) presence: Arc<Presences>,
     /// What can be said about the server itself, without totals.

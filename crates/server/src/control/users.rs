@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use rpc::{AccountChange, AccountView, ErrorCode, NewAccount, SessionView};
+use rpc::{AccountChange, AccountView, ErrorCode, MAX_FOUND, NewAccount, PeopleSearch, SessionView};
 use serde::Deserialize;
 
 use super::{Control, Refusal, address, api, not_found};
@@ -15,6 +15,7 @@ const PAGE: u32 = 1_000;
 pub(super) struct Range {
     after: Option<String>,
     limit: Option<u32>,
+    search: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -22,15 +23,31 @@ pub(super) struct Which {
     endpoint: Option<String>,
 }
 
-/// Accounts in order of address, after the one named, a page at a time.
+/// Accounts in order of address, after the one named, a page at a time; or those that users find by some words.
 pub(super) async fn list(
     State(control): State<Control>,
     Query(range): Query<Range>,
 ) -> Result<Json<Vec<api::User>>, Refusal> {
+    if let Some(words) = range.search {
+        return Ok(Json(search(&control, words).await?));
+    }
     let after = range.after.as_deref().map(address).transpose()?;
     let limit = range.limit.unwrap_or(PAGE).min(PAGE);
     let accounts = control.directory.accounts(after.as_ref(), limit).await?;
     Ok(Json(accounts.into_iter().map(user).collect()))
+}
+
+async fn search(control: &Control, words: String) -> Result<Vec<api::User>, Refusal> {
+    let limit = MAX_FOUND;
+    let found = control.registrar.search(PeopleSearch { words, limit }).await?;
+    let mut users = Vec::new();
+    for person in found.people {
+        // It may have been deleted meanwhile.
+        if let Some(account) = control.directory.account(&person.aor).await? {
+            users.push(user(account));
+        }
+    }
+    Ok(users)
 }
 
 pub(super) async fn show(

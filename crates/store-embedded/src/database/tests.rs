@@ -98,6 +98,57 @@ async fn a_file_of_the_version_before_keeps_its_accounts_and_gets_presence() {
     };
     database.write_contacts(key, &write).await.unwrap();
     assert!(database.contacts(key).await.unwrap().is_some());
+    let found = database
+        .search_accounts(&store::AccountSearch::new(["ÁLI"]), 9)
+        .await;
+    assert_eq!(found.unwrap().accounts, [alice().account]);
+}
+
+/// What somebody writes past this program, as an administrator by hand.
+#[tokio::test]
+async fn a_search_sees_what_others_wrote_and_words_go_with_their_account() {
+    let database = Database::in_memory().await.unwrap();
+    database.add_domain("example.test").await.unwrap();
+    database.create_account(alice()).await.unwrap();
+    let sql = async |statement: &'static str| {
+        sqlx::query(statement).execute(database.writer()).await.unwrap();
+    };
+    let found = async |text| {
+        let search = store::AccountSearch::new([text]);
+        database.search_accounts(&search, 9).await.unwrap().accounts.len()
+    };
+    sql("UPDATE accounts SET display_name = 'Zoë'").await;
+    assert_eq!(
+        (found("zoe").await, found("alice").await),
+        (1, 1),
+        "alice by the address"
+    );
+    sql("INSERT INTO accounts VALUES ('x@example.test', 'example.test', 'Zoé', 'main', 1, 1)").await;
+    assert_eq!(found("zoe").await, 2);
+    sql("DELETE FROM accounts").await;
+    let words: i64 = sqlx::query_scalar("SELECT count(*) FROM account_words")
+        .fetch_one(database.readers())
+        .await
+        .unwrap();
+    assert_eq!((found("zoe").await, words), (0, 0));
+}
+
+#[tokio::test]
+async fn words_are_found_by_their_index() {
+    let database = Database::in_memory().await.unwrap();
+    let plan = "EXPLAIN QUERY PLAN SELECT aor FROM accounts WHERE enabled \
+         AND aor IN (SELECT aor FROM account_words WHERE word >= 'a' AND word < 'b') ORDER BY aor LIMIT 9";
+    let rows = sqlx::query(plan).fetch_all(database.readers()).await.unwrap();
+    let steps: Vec<String> = rows
+        .iter()
+        .map(|row| sqlx::Row::get::<String, _>(row, "detail"))
+        .collect();
+    assert!(
+        steps
+            .iter()
+            .all(|step| !step.starts_with("SCAN accounts") && !step.starts_with("SCAN account_words")),
+        "{steps:?}"
+    );
 }
 
 #[cfg(unix)]

@@ -185,9 +185,24 @@ async fn a_database_of_the_release_before_keeps_its_accounts_and_still_serves_it
         ..ContactsWrite::default()
     };
     database.write_contacts(&alice, &write).await.unwrap();
+    let found = async |text| {
+        let search = store::AccountSearch::new([text]);
+        database.search_accounts(&search, 9).await.unwrap().accounts.len()
+    };
+    assert_eq!(found("ali").await, 1);
+    // What a program of that release does, which knows nothing of words.
+    postgres
+        .sql("UPDATE accounts SET display_name = 'Zoë'")
+        .await
+        .unwrap();
+    assert_eq!(found("zoe").await, 1);
+    let added = "INSERT INTO accounts VALUES ('x@example.test', 'example.test', 'Zoé', 'main', true, 0)";
+    postgres.sql(added).await.unwrap();
+    assert_eq!(found("zoe").await, 2);
     // What a program of that release does, which knows nothing of contact lists.
     postgres.sql("DELETE FROM accounts").await.unwrap();
     assert_eq!(database.contacts(&alice).await.unwrap(), None);
+    assert_eq!(found("zoe").await, 0);
 }
 
 #[tokio::test]
@@ -207,7 +222,7 @@ async fn several_who_migrate_take_turns() {
             .sql("SELECT count(*) FROM _sqlx_migrations")
             .await
             .unwrap(),
-        "2"
+        crate::schema::MIGRATIONS.iter().count().to_string()
     );
 }
 

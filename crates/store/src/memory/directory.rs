@@ -11,8 +11,9 @@ use topology::SiteId;
 
 use super::presence::Kept;
 use crate::{
-    AccountPatch, AccountStore, AuditCategory, AuditEntry, AuditStore, ChangeFeed, GrantOutcome, PlaceStore,
-    PolicyScope, PolicyStore, SettingValue, StoreChanges, StoreError, StoredAccount, StoredPolicy,
+    AccountPatch, AccountSearch, AccountStore, AuditCategory, AuditEntry, AuditStore, ChangeFeed,
+    FoundAccounts, GrantOutcome, PlaceStore, PolicyScope, PolicyStore, SettingValue, StoreChanges,
+    StoreError, StoredAccount, StoredPolicy,
 };
 
 type Values = BTreeMap<String, SettingValue>;
@@ -151,6 +152,17 @@ impl AccountStore for MemoryDirectory {
             .take(limit as usize)
             .map(|(_, stored)| stored.clone())
             .collect())
+    }
+
+    async fn search_accounts(&self, search: &AccountSearch, limit: u32) -> Result<FoundAccounts, StoreError> {
+        let tables = self.tables.lock();
+        let all = tables.accounts.values().map(|stored| &stored.account);
+        let mut found = all.filter(|account| account.enabled && search.matches(account));
+        let accounts = found.by_ref().take(limit as usize).cloned().collect();
+        Ok(FoundAccounts {
+            accounts,
+            more: found.next().is_some(),
+        })
     }
 
     async fn account_count(&self) -> Result<u64, StoreError> {

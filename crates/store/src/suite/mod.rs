@@ -24,6 +24,8 @@ pub mod policies;
 pub mod presence;
 #[expect(missing_docs, reason = "the name of a behaviour is its documentation")]
 pub mod presence_copies;
+#[expect(missing_docs, reason = "the name of a behaviour is its documentation")]
+pub mod searches;
 
 use sip_types::AddressOfRecord;
 
@@ -85,6 +87,15 @@ macro_rules! directory_suite {
                 a_deleted_account_leaves_nothing_behind,
                 accounts_are_listed_in_order_page_by_page,
                 domains_are_kept_once_and_sites_appear_with_use,
+            );
+        }
+        mod search_suite {
+            $crate::suite_tests!($fresh, searches:
+                people_are_found_by_the_beginnings_of_words,
+                letters_are_the_same_however_they_are_written,
+                what_is_syntax_elsewhere_is_only_text_in_a_search,
+                a_search_sees_every_change_of_an_account,
+                a_search_ends_at_its_limit_and_says_that_there_are_more,
             );
         }
         mod policy_suite {

@@ -5,5 +5,6 @@ mod lync;
 mod owner;
 mod publishing;
 mod rig;
+mod searching;
 mod subscribing;
 mod watchers;

@@ -45,6 +45,22 @@ impl Registrar for NoRole {
     async fn policy(&self, _: &str, _: &AddressOfRecord) -> Result<Arc<EffectivePolicy>, Error> {
         away()
     }
+    /// Finds whoever is searched for by one word, as often as may be, and knows no `nobody`.
+    async fn search(&self, search: PeopleSearch) -> Result<PeopleFound, Error> {
+        let person = Person {
+            aor: aor(&search.words),
+            display_name: format!("{} \"<&>\"", search.words),
+        };
+        match search.words.as_str() {
+            "nobody" => Ok(PeopleFound::default()),
+            "away" => away(),
+            "slow" => Err(Error::new(ErrorCode::TooMany, "for the test").retry_after(Duration::from_secs(7))),
+            _ => Ok(PeopleFound {
+                people: vec![person; search.limit as usize],
+                more: true,
+            }),
+        }
+    }
 }
 
 #[async_trait]

@@ -10,9 +10,9 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use rpc::{
     Authenticate, Binding, Content, Deliver, EffectivePolicy, Error, ErrorCode, FailureReason, Freshness,
-    FrontEnd, FrontEndClient, FrontEnds, Identity, InstantMessage, LegId, Location, Open, PolicyValue,
-    Refusal, Register, RegisterError, Registered, Registrar, RegistrarChange, RegistrarClient, Ring,
-    RingAnswer, Signal, Submit, Target, Unregister,
+    FrontEnd, FrontEndClient, FrontEnds, Identity, InstantMessage, LegId, Location, Open, PeopleFound,
+    PeopleSearch, PolicyValue, Refusal, Register, RegisterError, Registered, Registrar, RegistrarChange,
+    RegistrarClient, Ring, RingAnswer, Signal, Submit, Target, Unregister,
 };
 use sip_types::{AddressOfRecord, SipStr};
 use tokio::sync::oneshot;
@@ -107,6 +107,10 @@ impl Registrar for FakeRegistrar {
             reason: String::new(),
             values: self.policies.lock().get(aor).cloned().unwrap_or_default(),
         }))
+    }
+
+    async fn search(&self, _: PeopleSearch) -> Result<PeopleFound, Error> {
+        Err(refused(ErrorCode::Internal))
     }
 }
 

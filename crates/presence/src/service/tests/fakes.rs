@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use rpc::{
     Authenticate, Binding, BindingChange, ClientFamily, ConnectionId, EffectivePolicy, EndpointAddress,
-    Epoch, Freshness, Identity, ImMode, Location, PolicyValue, Refusal, Register, RegisterError, Registered,
-    Registrar, RegistrarChange, Unregister,
+    Epoch, Freshness, Identity, ImMode, Location, PeopleFound, PeopleSearch, PolicyValue, Refusal, Register,
+    RegisterError, Registered, Registrar, RegistrarChange, Unregister,
 };
 use store::memory::{MemoryDirectory, MemoryPresenceCopy};
 use store::{
@@ -161,6 +161,10 @@ impl Registrar for FakeRegistrar {
                 .map(|(name, value)| (name.to_owned(), value))
                 .collect(),
         }))
+    }
+
+    async fn search(&self, _: PeopleSearch) -> Result<PeopleFound, Error> {
+        Err(Error::new(ErrorCode::Internal, "not in these tests"))
     }
 }
 

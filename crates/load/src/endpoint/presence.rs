@@ -223,24 +223,24 @@ impl Endpoint {
         let mut state = self.state.lock();
         let own = &mut state.presence;
         for mark in population.marks(request.body()) {
-            let skipped = match population.learn(self.index, &mut own.known, mark) {
+            match population.learn(self.index, &mut own.known, mark) {
                 Learned::Nothing => continue,
                 Learned::Older => {
                     counters.older.fetch_add(1, Ordering::Relaxed);
                     continue;
                 }
-                Learned::First => {
-                    own.unknown = own.unknown.saturating_sub(1);
-                    0
+                // It may have been published long before this user came.
+                Learned::First => own.unknown = own.unknown.saturating_sub(1),
+                Learned::Newer { skipped } if measuring => {
+                    counters
+                        .conflated
+                        .fetch_add(u64::from(skipped), Ordering::Relaxed);
+                    self.run.part_done(population.due(mark));
                 }
-                Learned::Newer { skipped } => skipped,
-            };
+                Learned::Newer { .. } => {}
+            }
             if measuring {
                 counters.learned.fetch_add(1, Ordering::Relaxed);
-                counters
-                    .conflated
-                    .fetch_add(u64::from(skipped), Ordering::Relaxed);
-                self.run.part_done(population.due(mark));
             }
         }
         if own.unknown == 0

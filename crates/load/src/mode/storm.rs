@@ -35,7 +35,7 @@ pub(crate) async fn run(args: &Args, options: &Storm) -> Result<Report> {
     let window = Measured {
         mode: "storm",
         unit: "users",
-        part: "publication",
+        part: "",
         units_each: 1,
         connections: endpoints.len(),
         warm_up: Duration::ZERO,

@@ -9,9 +9,10 @@ use std::time::Duration;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "portico-load", version)]
 pub(crate) struct Args {
-    /// The server's address, HOST:PORT with a numeric host.
-    #[arg(long, default_value = "127.0.0.1:5061")]
-    pub server: SocketAddr,
+    /// The server's address, HOST:PORT with a numeric host. Given several times, users take turns with the
+    /// addresses: the front ends of a pool.
+    #[arg(long = "server", default_value = "127.0.0.1:5061")]
+    pub servers: Vec<SocketAddr>,
     /// PEM file of the authority that vouches for the server. Without it the connection is clear TCP.
     #[arg(long)]
     pub ca: Option<PathBuf>,
@@ -80,6 +81,10 @@ pub(crate) enum Mode {
     Page(Page),
     /// Pairs of users hold sessions: INVITE, some MESSAGEs, BYE.
     Session(Session),
+    /// Users publish presence and watch each other.
+    Presence(Presence),
+    /// All users sign in at once, publish and subscribe, until each knows the state of all contacts.
+    Storm(Storm),
     /// Serve as a relay of bytes over TLS that does no protocol work: the floor.
     Relay(Relay),
     /// Serve as the least that a SIP server can be on our transport and parser: no transactions, no roles.
@@ -151,6 +156,54 @@ pub(crate) struct Session {
     /// Also send the same bytes through a relay that does no protocol work, in the same run.
     #[arg(long)]
     pub floor: bool,
+}
+
+/// Options of `presence`.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Presence {
+    #[command(flatten)]
+    pub window: Window,
+    #[command(flatten)]
+    pub contacts: Contacts,
+    /// Publications per second, by all users in turn.
+    #[arg(long, default_value_t = 10.0)]
+    pub rate: f64,
+    /// Users per second who publish and subscribe for the first time, once all are signed in.
+    #[arg(long, default_value_t = 100.0)]
+    pub enter_rate: f64,
+}
+
+/// Options of `storm`.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Storm {
+    #[command(flatten)]
+    pub contacts: Contacts,
+}
+
+/// Who watches whom.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Contacts {
+    /// How many contacts each user watches. Each is watched by as many.
+    #[arg(long, default_value_t = 80)]
+    pub contacts: usize,
+    /// How a user subscribes to them.
+    #[arg(long, value_enum, default_value_t = Subscribe::List)]
+    pub subscribe: Subscribe,
+    /// Seconds after the last user subscribed until each must have learned of each contact.
+    #[arg(long, value_parser = seconds, default_value = "60")]
+    pub patience: Duration,
+    /// Seconds after the last publication until each watcher must know it.
+    #[arg(long, value_parser = seconds, default_value = "2")]
+    pub settle: Duration,
+}
+
+/// How a user subscribes to contacts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Subscribe {
+    /// To all in one dialog, with the list in the request (RFC 5367).
+    List,
+    /// To each in a dialog of its own, ten in a second.
+    Single,
 }
 
 /// When a load is measured.

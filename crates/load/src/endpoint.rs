@@ -5,6 +5,7 @@
 
 mod answer;
 mod page;
+mod presence;
 mod register;
 mod request;
 mod session;
@@ -12,6 +13,7 @@ mod session;
 use crate::run::Run;
 use bytes::Bytes;
 use parking_lot::Mutex;
+use presence::Own;
 use register::Credentials;
 use request::{Draft, write_request};
 use session::Call;
@@ -52,6 +54,8 @@ struct State {
     signing_in: Option<oneshot::Sender<Result<(), Refused>>>,
     /// Work to begin again when the penalty is over.
     again: Vec<Work>,
+    /// What it published, and knows of its contacts.
+    presence: Own,
 }
 
 /// Why a sign-in failed.
@@ -85,6 +89,9 @@ enum Purpose {
     Register,
     Page(Work),
     Call(Box<Call>),
+    /// A PUBLISH with this serial number.
+    Publish(u32),
+    Subscribe,
 }
 
 /// Something to do with another endpoint.
@@ -133,6 +140,8 @@ pub(crate) struct Timers {
     refresh: Option<Instant>,
     /// The penalty is over.
     again: Option<Instant>,
+    /// There are contacts that are not subscribed to yet.
+    subscribe: Option<Instant>,
 }
 
 impl Endpoint {
@@ -230,6 +239,8 @@ impl Endpoint {
             Purpose::Register => self.registered(state, timers, response, now),
             Purpose::Page(work) => self.page_answered(state, timers, work, response, now),
             Purpose::Call(call) => self.call_answered(state, timers, call, waiting.sent, response, now),
+            Purpose::Publish(serial) => self.published(state, timers, serial, response, now),
+            Purpose::Subscribe => self.subscribed(response),
         }
     }
 
@@ -269,7 +280,7 @@ impl Purpose {
     /// What to begin again if it failed.
     fn work(self, now: Instant) -> Option<Work> {
         match self {
-            Self::Register => None,
+            Self::Register | Self::Publish(_) | Self::Subscribe => None,
             Self::Page(work) => work.next(now),
             Self::Call(call) => call.work.next(now),
         }
@@ -297,6 +308,7 @@ impl Handler for Endpoint {
             upkeep: now + self.run.ping,
             refresh: None,
             again: None,
+            subscribe: None,
         }
     }
 
@@ -317,6 +329,9 @@ impl Handler for Endpoint {
         if timers.refresh.take_if(|at| *at <= now).is_some() {
             self.register(&mut state, now);
         }
+        if timers.subscribe.take_if(|at| *at <= now).is_some() {
+            self.subscribe(&mut state, timers, now);
+        }
         if timers.again.take_if(|at| *at <= now).is_some() {
             for work in std::mem::take(&mut state.again) {
                 self.begin_locked(&mut state, work, now);
@@ -325,10 +340,15 @@ impl Handler for Endpoint {
     }
 
     fn next_timer(&self, timers: &Timers) -> Option<Instant> {
-        [Some(timers.upkeep), timers.refresh, timers.again]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            Some(timers.upkeep),
+            timers.refresh,
+            timers.again,
+            timers.subscribe,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     fn closed(&self, _: &Arc<Connection>, _: &mut Timers, reason: CloseReason) {

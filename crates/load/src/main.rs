@@ -1,6 +1,6 @@
 //! `portico-load`: a load generator for any SIP server over TLS or TCP, and the floor to compare it with.
 //!
-//! It signs in many endpoints from one process, has them exchange messages, and prints what that took: rate,
+//! It signs in many endpoints from one process, has them exchange messages or presence, and prints what that took: rate,
 //! latency, and CPU time and memory of the processes it is told to watch. It is *not* a test: it asserts nothing,
 //! and knows no more of a server than SIP. README.md says how to run it and what to raise on the server.
 //!
@@ -13,6 +13,7 @@ mod endpoint;
 mod histogram;
 mod mode;
 mod pacing;
+mod population;
 mod process;
 mod relay;
 mod report;
@@ -39,6 +40,8 @@ fn main() -> Result<()> {
             Mode::SignIn(sign_in) => mode::sign_in::run(&args, sign_in).await?,
             Mode::Page(page) => mode::page::run(&args, page).await?,
             Mode::Session(session) => mode::session::run(&args, session).await?,
+            Mode::Presence(presence) => mode::presence::run(&args, presence).await?,
+            Mode::Storm(storm) => mode::storm::run(&args, storm).await?,
         };
         report.print(args.output);
         report.check()

@@ -3,8 +3,10 @@
 mod between_pairs;
 pub(crate) mod idle;
 pub(crate) mod page;
+pub(crate) mod presence;
 pub(crate) mod session;
 pub(crate) mod sign_in;
+pub(crate) mod storm;
 
 use crate::endpoint::Endpoint;
 use crate::run::Run;

@@ -2,6 +2,7 @@
 
 use crate::args::Output;
 use crate::histogram::Histogram;
+use crate::population::Told;
 use crate::process::Used;
 use anyhow::{Result, ensure};
 use serde::Serialize;
@@ -37,6 +38,9 @@ pub(crate) struct Report {
     pub processes: Vec<Used>,
     /// CPU microseconds of this tool per unit.
     pub client_cpu_us_each: f64,
+    /// What became of publications, in a load of presence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub presence: Option<Told>,
     /// The same bytes through a relay that does no protocol work.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub floor: Option<Box<Report>>,
@@ -98,10 +102,10 @@ impl Latency {
 }
 
 impl Report {
-    /// Whether all took part who should have.
+    /// Whether all took part who should have, and watchers know in the end what was published.
     ///
     /// # Errors
-    /// Somebody did not sign in: the figures are those of a smaller load.
+    /// Somebody did not sign in: the figures are those of a smaller load. Or a watcher was left with what is out of date.
     pub(crate) fn check(&self) -> Result<()> {
         let (users, missing) = (self.users, self.missing);
         ensure!(
@@ -109,6 +113,9 @@ impl Report {
             "{missing} of {} users did not sign in",
             users + missing
         );
+        if let Some(told) = &self.presence {
+            told.check()?;
+        }
         self.floor.as_ref().map_or(Ok(()), |floor| floor.check())
     }
 
@@ -157,6 +164,7 @@ impl Report {
             lines.push(latency.text());
         }
         lines.extend(self.latencies.iter().map(Latency::text));
+        lines.extend(self.presence.iter().flat_map(Told::lines));
         for used in &self.processes {
             lines.push(format!(
                 "  {} ({}): {:.1} us CPU each (user {:.1}, system {:.1}), {:.0} % of a core; \
@@ -204,6 +212,7 @@ mod tests {
             errors: BTreeMap::from([("503".to_owned(), 1)]),
             processes: Vec::new(),
             client_cpu_us_each: 3.0,
+            presence: None,
             floor: None,
         };
         let report = Report {

@@ -2,6 +2,7 @@
 
 use crate::args::Args;
 use crate::histogram::Histogram;
+use crate::population::Population;
 use crate::process::{self, Usage};
 use crate::report::{Latency, Report, Setup};
 use anyhow::{Context, Result};
@@ -44,9 +45,15 @@ pub(crate) struct Run {
     pub setup_time: Mutex<Duration>,
     /// How long a part of it took, where there are parts.
     pub part: Histogram,
+    /// Who watches whom, in a load of presence.
+    pub population: Option<Population>,
     users: usize,
     put_off: AtomicUsize,
+    /// The server, and the name it is to have; the first where there are several.
     target: Target,
+    servers: Vec<SocketAddr>,
+    /// All of them have the name of the command line, not their addresses.
+    named: bool,
     locals: Option<(Ipv4Addr, usize)>,
     /// What makes the identifiers of this run different from those of any other.
     salt: u64,
@@ -72,16 +79,26 @@ impl Run {
                 if !resume {
                     config.resumption = Resumption::disabled();
                 }
-                Some((Arc::new(config), server_name(args)?))
+                Some(Arc::new(config))
             }
         };
-        let locals = match (args.local, args.server.ip()) {
-            (Some(IpAddr::V4(first)), _) => Some(first),
-            (Some(IpAddr::V6(_)), _) => anyhow::bail!("--local takes an IPv4 address"),
+        let on_loopback = |server: &SocketAddr| server.is_ipv4() && server.ip().is_loopback();
+        let locals = match args.local {
+            Some(IpAddr::V4(first)) => Some(first),
+            Some(IpAddr::V6(_)) => anyhow::bail!("--local takes an IPv4 address"),
             // On loopback there are addresses enough, and limits per address are not what is measured.
-            (None, server) if server.is_loopback() && server.is_ipv4() => Some(Ipv4Addr::new(127, 0, 1, 1)),
-            (None, _) => None,
+            None => args
+                .servers
+                .iter()
+                .all(on_loopback)
+                .then(|| Ipv4Addr::new(127, 0, 1, 1)),
         };
+        let server = args.servers.first().context("--server is missing")?;
+        let tls = match tls {
+            Some(config) => Some((config, server_name(args, *server)?)),
+            None => None,
+        };
+        let salt = getrandom::u64().context("no randomness")?;
         Ok(Arc::new(Self {
             transport: Transport::new(Limits::default())?,
             domain: args.domain.clone(),
@@ -91,15 +108,18 @@ impl Run {
             setup: Histogram::default(),
             setup_time: Mutex::default(),
             part: Histogram::default(),
+            population: Population::of(args, salt)?,
             users: args.users,
             put_off: AtomicUsize::new(0),
+            servers: args.servers.clone(),
+            named: args.server_name.is_some(),
             target: Target {
-                address: args.server,
+                address: *server,
                 local: None,
                 tls,
             },
             locals: locals.map(|first| (first, args.per_address.max(1))),
-            salt: getrandom::u64().context("no randomness")?,
+            salt,
             unique: AtomicU64::new(0),
             arrivals: AtomicUsize::new(0),
             active: AtomicBool::new(true),
@@ -112,24 +132,29 @@ impl Run {
     /// Where the endpoint with this index connects to and from: so many from each local address.
     pub(crate) fn target(&self, index: usize) -> Target {
         let each = self.locals.map_or(1, |(_, each)| each);
-        self.target_from(index / each)
+        self.target_from(index, index / each)
     }
 
     /// Where the next of many short connections goes to and comes from: each from another local address, since
     /// it is not the server's limit of arrivals from one address that is measured.
     pub(crate) fn next_target(&self) -> Target {
-        self.target_from(self.arrivals.fetch_add(1, Ordering::Relaxed) % ADDRESSES)
+        let arrival = self.arrivals.fetch_add(1, Ordering::Relaxed);
+        self.target_from(arrival, arrival % ADDRESSES)
     }
 
-    fn target_from(&self, offset: usize) -> Target {
+    fn target_from(&self, index: usize, offset: usize) -> Target {
         let local = self.locals.map(|(first, _)| {
             let offset = u32::try_from(offset).unwrap_or(u32::MAX);
             SocketAddr::from((Ipv4Addr::from_bits(first.to_bits().wrapping_add(offset)), 0))
         });
-        Target {
-            local,
-            ..self.target.clone()
-        }
+        let turn = index.checked_rem(self.servers.len());
+        let server = turn.and_then(|turn| self.servers.get(turn));
+        let address = server.copied().unwrap_or(self.target.address);
+        let tls = self.target.tls.clone().map(|(config, name)| match self.named {
+            true => (config, name),
+            false => (config, ServerName::from(address.ip())),
+        });
+        Target { address, local, tls }
     }
 
     /// Users to be signed in per second while a load is set up.
@@ -161,17 +186,29 @@ impl Run {
 
     /// A unit of work is done. It began at `since`.
     pub(crate) fn unit_done(&self, since: Instant) {
-        if self.measuring.load(Ordering::Relaxed) {
+        if self.is_measuring() {
             self.done.fetch_add(1, Ordering::Relaxed);
             self.unit.record(since.elapsed());
         }
     }
 
+    /// A unit of work is done that nobody waited for.
+    pub(crate) fn unit_counted(&self) {
+        if self.is_measuring() {
+            self.done.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// A part of a unit is done. It began at `since`.
     pub(crate) fn part_done(&self, since: Instant) {
-        if self.measuring.load(Ordering::Relaxed) {
+        if self.is_measuring() {
             self.part.record(since.elapsed());
         }
+    }
+
+    /// Whether what happens now counts.
+    pub(crate) fn is_measuring(&self) -> bool {
+        self.measuring.load(Ordering::Relaxed)
     }
 
     /// Something went wrong.
@@ -192,7 +229,12 @@ impl Run {
         })
     }
 
-    /// All errors until now.
+    /// All errors until now, with how often each happened.
+    pub(crate) fn errors(&self) -> BTreeMap<String, u64> {
+        self.errors.lock().clone()
+    }
+
+    /// The same in words.
     pub(crate) fn errors_in_words(&self) -> String {
         self.errors
             .lock()
@@ -213,12 +255,33 @@ impl Run {
     /// A watched process is gone.
     pub(crate) async fn measure(&self, watched: &Watched, window: Measured) -> Result<Report> {
         tokio::time::sleep(window.warm_up).await;
-        let (before, client) = (watched.usage()?, Usage::of(std::process::id())?);
-        let since = Instant::now();
-        self.measuring.store(true, Ordering::Relaxed);
+        let begun = self.begin(watched)?;
         tokio::time::sleep(window.duration).await;
+        self.finish(watched, begun, window)
+    }
+
+    /// Begins to measure, until [`Self::finish`].
+    ///
+    /// # Errors
+    /// A watched process is gone.
+    pub(crate) fn begin(&self, watched: &Watched) -> Result<Begun> {
+        let (processes, client) = (watched.usage()?, Usage::of(std::process::id())?);
+        self.measuring.store(true, Ordering::Relaxed);
+        Ok(Begun {
+            at: Instant::now(),
+            processes,
+            client,
+        })
+    }
+
+    /// Says what was done and used since then.
+    ///
+    /// # Errors
+    /// A watched process is gone.
+    pub(crate) fn finish(&self, watched: &Watched, begun: Begun, window: Measured) -> Result<Report> {
         self.measuring.store(false, Ordering::Relaxed);
-        let seconds = since.elapsed().as_secs_f64();
+        let seconds = begun.at.elapsed().as_secs_f64();
+        let (before, client) = (begun.processes, begun.client);
         let (after, client_after) = (watched.usage()?, Usage::of(std::process::id())?);
         let done = self.done.load(Ordering::Relaxed);
         let units = window.units_each * done.max(1);
@@ -246,12 +309,21 @@ impl Run {
                 .filter(|(_, histogram)| histogram.count() > 0)
                 .map(|(of, histogram)| Latency::of(of, histogram))
                 .collect(),
-            errors: self.errors.lock().clone(),
+            errors: self.errors(),
             processes,
             client_cpu_us_each: client_cpu as f64 / units as f64,
+            presence: None,
             floor: None,
         })
     }
+}
+
+/// The beginning of a measurement.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    at: Instant,
+    processes: Vec<Usage>,
+    client: Usage,
 }
 
 /// What is measured, for how long, and how it is called.
@@ -297,9 +369,9 @@ impl Watched {
     }
 }
 
-fn server_name(args: &Args) -> Result<ServerName<'static>> {
+fn server_name(args: &Args, server: SocketAddr) -> Result<ServerName<'static>> {
     match &args.server_name {
         Some(name) => ServerName::try_from(name.clone()).context("--server-name is no name"),
-        None => Ok(ServerName::from(args.server.ip())),
+        None => Ok(ServerName::from(server.ip())),
     }
 }

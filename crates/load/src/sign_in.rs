@@ -20,6 +20,31 @@ const RETRIES: u32 = 3;
 /// The longest wait that is worth it; a server that asks for more is not one to measure now.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
+/// How users come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    /// Users per second.
+    pub rate: f64,
+    /// How often a user comes back to a server that is busy.
+    pub retries: u32,
+    /// False for a relay.
+    pub registers: bool,
+    /// Whoever is signed in publishes and subscribes at once.
+    pub enters: bool,
+}
+
+impl Arrival {
+    /// At the pace of the command line.
+    pub(crate) fn at_the_pace_of(args: &Args, run: &Run, registers: bool) -> Self {
+        Self {
+            rate: run.sign_in_rate(args),
+            retries: RETRIES,
+            registers,
+            enters: false,
+        }
+    }
+}
+
 /// Connects an endpoint and registers it.
 ///
 /// # Errors
@@ -40,15 +65,15 @@ pub(crate) async fn sign_in(run: &Arc<Run>, endpoint: &Arc<Endpoint>, target: Ta
     outcome
 }
 
-/// Signs in all users of the run at the pace of the command line. Who is told to come back does so a few times.
+/// Signs in all users of the run as they come. Who is told to come back does so a few times.
 /// Failures are counted; those who made it are returned in their order.
 ///
 /// # Errors
 /// Nobody could sign in.
-pub(crate) async fn sign_in_all(args: &Args, run: &Arc<Run>, registers: bool) -> Result<Vec<Arc<Endpoint>>> {
+pub(crate) async fn sign_in_all(args: &Args, run: &Arc<Run>, arrival: Arrival) -> Result<Vec<Arc<Endpoint>>> {
     let places = Arc::new(Semaphore::new(args.sign_in_concurrency.max(1)));
     let begun = Instant::now();
-    let mut pacing = Pacing::new(run.sign_in_rate(args), begun);
+    let mut pacing = Pacing::new(arrival.rate, begun);
     let mut tasks = JoinSet::new();
     for index in 0..args.users {
         pacing.turn().await;
@@ -58,7 +83,8 @@ pub(crate) async fn sign_in_all(args: &Args, run: &Arc<Run>, registers: bool) ->
             places: Arc::clone(&places),
             prefix: args.user_prefix.clone(),
             index,
-            registers,
+            arrival,
+            begun,
         };
         tasks.spawn(newcomer.come_in(place));
     }
@@ -79,23 +105,28 @@ struct Newcomer {
     places: Arc<Semaphore>,
     prefix: String,
     index: usize,
-    registers: bool,
+    arrival: Arrival,
+    /// When the first one came.
+    begun: Instant,
 }
 
 impl Newcomer {
     /// Signs in, and again when a busy server wants that. None: it failed, and was counted.
     async fn come_in(self, place: OwnedSemaphorePermit) -> Option<Arc<Endpoint>> {
         let mut place = Some(place);
-        for retries_left in (0..=RETRIES).rev() {
+        for retries_left in (0..=self.arrival.retries).rev() {
             let since = Instant::now();
-            let endpoint = Endpoint::new(self.index, &self.prefix, self.registers, &self.run);
+            let endpoint = Endpoint::new(self.index, &self.prefix, self.arrival.registers, &self.run);
             let outcome = sign_in(&self.run, &endpoint, self.run.target(self.index)).await;
             // Others may come in while this one waits.
             drop(place.take());
             let refused = match outcome {
                 Ok(()) => {
-                    if self.registers {
+                    if self.arrival.registers {
                         self.run.setup.record(since.elapsed());
+                    }
+                    if self.arrival.enters {
+                        endpoint.enter(self.begun);
                     }
                     return Some(endpoint);
                 }

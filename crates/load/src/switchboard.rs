@@ -3,10 +3,14 @@
 //! It challenges a REGISTER once, believes any answer, and passes each request on to the connection of the user
 //! in its Request-URI, and each answer back, as they are. No transactions, no dialogs, no identities: what a real
 //! server costs above this is the work of its roles, and what this costs above `relay` is framing and parsing.
+//! What is published is shown to whoever subscribed, as it is: `board`.
+
+mod board;
 
 use crate::args;
 use crate::relay::{Ready, issue};
 use anyhow::Result;
+use board::Board;
 use parking_lot::Mutex;
 use sip_transport::proxy::ProxyPolicy;
 use sip_transport::tls::{CertificateFiles, CertificateStore, ClientCertificates};
@@ -59,6 +63,7 @@ fn certificate(options: &args::Relay) -> Result<CertificateStore> {
 struct Switchboard {
     users: Mutex<HashMap<SipStr, Arc<Connection>>>,
     waiting: Mutex<HashMap<(SipStr, u32), Arc<Connection>>>,
+    board: Board,
 }
 
 impl Switchboard {
@@ -112,6 +117,12 @@ impl Handler for Switchboard {
             Message::Request(request) if *request.method() == Method::Register => {
                 self.register(connection, &request)
             }
+            Message::Request(request) if *request.method() == Method::Publish => {
+                Some(self.board.publish(&request))
+            }
+            Message::Request(request) if *request.method() == Method::Subscribe => {
+                self.board.subscribe(connection, &request)
+            }
             Message::Request(request) => self.pass_on(connection, &request),
             Message::Response(response) => {
                 let key = key(
@@ -131,6 +142,7 @@ impl Handler for Switchboard {
 
     fn closed(&self, connection: &Arc<Connection>, (): &mut (), _: CloseReason) {
         self.users.lock().retain(|_, user| user.id() != connection.id());
+        self.board.forget(connection);
     }
 }
 

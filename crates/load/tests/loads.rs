@@ -166,6 +166,59 @@ fn sessions_are_held_in_turn_and_at_a_rate_beside_the_floor() {
 }
 
 #[test]
+fn watchers_know_in_the_end_what_was_published() {
+    let switchboard = Switchboard::start();
+    let load = "presence --contacts 5 --warm-up 0.1 --duration 1 --rate 40 --subscribe";
+    for (subscribe, at_least) in [("list", 50), ("single", 50)] {
+        let report = switchboard.load(&format!("--users 12 {load} {subscribe}"));
+        let told = &report["presence"];
+        assert!(done(&report) >= at_least, "{report}");
+        assert_eq!(report["presence"]["notifications"], report["done"]);
+        assert_eq!(report["latencies"][0]["of"], "publication");
+        for nothing in ["missing", "older", "refused"] {
+            assert_eq!(told[nothing], 0, "{report}");
+        }
+    }
+}
+
+#[test]
+fn a_storm_ends_when_all_know_all() {
+    let report = Switchboard::start().load("--users 12 storm --contacts 5");
+    assert_eq!((done(&report), &report["presence"]["missing"]), (12, &0.into()));
+    // One from each user for each of its watchers.
+    assert_eq!(report["presence"]["learned"], 60, "{report}");
+}
+
+#[test]
+fn watchers_who_are_told_nothing_are_missed() {
+    let server = busy_registrar(0, "");
+    let output = Command::new(PROGRAM)
+        .args(["--server", &server.to_string(), "--users", "4", "-o", "json"])
+        .args("presence --contacts 2 --patience 0.1 --settle 0.1 --duration 0.1 --warm-up 0".split(' '))
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["presence"]["missing"], 8, "{report}");
+    assert_eq!(report["errors"]["8 contacts are not known"], 1, "{report}");
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(errors.contains("8 last publications are not known"), "{errors}");
+}
+
+#[test]
+fn users_take_turns_with_the_servers() {
+    let servers = [busy_registrar(0, ""), busy_registrar(usize::MAX, "")];
+    let output = Command::new(PROGRAM)
+        .args(["--server", &servers[0].to_string()])
+        .args(["--server", &servers[1].to_string()])
+        .args(["--users", "4", "-o", "json", "idle", "--hold", "0.1"])
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["users"], &report["missing"]), (&2.into(), &2.into()));
+}
+
+#[test]
 fn a_server_that_is_not_there_is_named() {
     let output = Command::new(PROGRAM)
         .args(["--server", "127.0.0.1:1", "--users", "2", "idle"])

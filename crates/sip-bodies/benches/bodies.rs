@@ -15,6 +15,7 @@ use sip_bodies::lync::categories::{Categories, Category, CategoryInstance};
 use sip_bodies::lync::publish::Publish;
 use sip_bodies::lync::state::{Activity, State, StateKind};
 use sip_bodies::ms_text_format::MsTextFormat;
+use sip_bodies::multipart::{Related, RelatedPart, RelatedStyle};
 use sip_bodies::pidf::Presence;
 use sip_bodies::sdp::{ACCEPT_TYPES, ImSession, SessionDescription};
 use std::net::{IpAddr, Ipv4Addr};
@@ -247,4 +248,24 @@ fn categories_print(bencher: Bencher<'_, '_>) {
         categories: vec![Category::Instance(state), Category::Removed("note".to_owned())],
     };
     bencher.bench(|| black_box(&categories).print());
+}
+
+/// The documents of a list of eighty, put together for one watcher.
+#[divan::bench]
+fn related_of_eighty(bencher: Bencher<'_, '_>) {
+    let part = |content_id: String| RelatedPart {
+        content_id,
+        content_type: sip_bodies::pidf::CONTENT_TYPE.to_owned(),
+        body: Bytes::from_static(PIDF.as_bytes()),
+    };
+    let parts: Vec<RelatedPart> = (0..80)
+        .map(|number| part(format!("{number}@example.test")))
+        .collect();
+    bencher
+        .counter(BytesCount::new(PIDF.len() * 80))
+        .with_inputs(|| (part("root@example.test".to_owned()), parts.clone()))
+        .bench_values(|(root, parts)| {
+            let related = right(Related::new(root, parts, RelatedStyle::Standard));
+            black_box(related.print())
+        });
 }

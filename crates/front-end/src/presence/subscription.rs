@@ -485,7 +485,7 @@ impl Subscription {
             builder = builder.header(HeaderName::Require, "eventlist");
         }
         if let Some(body) = body {
-            let deflated = encoding::deflate(&body.bytes).filter(|_| self.deflate);
+            let deflated = self.deflate.then(|| encoding::deflate(&body.bytes)).flatten();
             if deflated.is_some() {
                 builder = builder.header(HeaderName::ContentEncoding, "deflate");
             }

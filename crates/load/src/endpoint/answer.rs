@@ -20,12 +20,13 @@ impl Endpoint {
                     format_args!("<sip:{}@{}>", self.user, connection.local()),
                 )
                 .body("application/sdp", Bytes::from(offer(&self.user))),
-            Method::Message
-            | Method::Bye
-            | Method::Info
-            | Method::Options
-            | Method::Notify
-            | Method::Cancel => request.reply(StatusCode::OK).to_tag(&self.user),
+            Method::Notify => {
+                self.notified(request);
+                request.reply(StatusCode::OK).to_tag(&self.user)
+            }
+            Method::Message | Method::Bye | Method::Info | Method::Options | Method::Cancel => {
+                request.reply(StatusCode::OK).to_tag(&self.user)
+            }
             _ => {
                 self.run.error(format!("unexpected {}", request.method()));
                 request.reply(StatusCode::NOT_IMPLEMENTED).to_tag(&self.user)

@@ -27,8 +27,8 @@ pub(super) struct Draft {
 #[derive(Clone, Debug)]
 pub(super) enum Body {
     Empty,
-    /// A session description.
-    Sdp(String),
+    /// A document of this type.
+    Document(&'static str, String),
     /// As much text as makes the whole message this long.
     TextUpTo(usize),
 }
@@ -63,8 +63,8 @@ pub(super) fn write_request(
     );
     let body = match &draft.body {
         Body::Empty => Bytes::new(),
-        Body::Sdp(text) => {
-            let _ = write!(head, "Content-Type: application/sdp\r\n");
+        Body::Document(content_type, text) => {
+            let _ = write!(head, "Content-Type: {content_type}\r\n");
             Bytes::copy_from_slice(text.as_bytes())
         }
         Body::TextUpTo(size) => {

@@ -78,7 +78,7 @@ impl Endpoint {
             routes: String::new(),
             work,
         };
-        let mut draft = call.draft("INVITE", Body::Sdp(offer(&self.user)));
+        let mut draft = call.draft("INVITE", Body::Document("application/sdp", offer(&self.user)));
         draft.extra = self.contact(state);
         self.send(state, draft, Purpose::Call(Box::new(call)), now);
     }
@@ -126,7 +126,8 @@ impl Endpoint {
         self.send(state, draft, Purpose::Call(call), now);
     }
 
-    fn contact(&self, state: &State) -> String {
+    /// The Contact of requests that make a dialog, as a header line.
+    pub(super) fn contact(&self, state: &State) -> String {
         let Some(connection) = &state.connection else {
             return String::new();
         };

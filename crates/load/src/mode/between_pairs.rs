@@ -8,7 +8,7 @@ use crate::pacing::Pacing;
 use crate::relay::Child;
 use crate::report::Report;
 use crate::run::{Measured, Run, Watched};
-use crate::sign_in::sign_in_all;
+use crate::sign_in::{Arrival, sign_in_all};
 use anyhow::{Result, ensure};
 use std::sync::Arc;
 use std::time::Instant;
@@ -47,7 +47,7 @@ impl BetweenPairs {
         if floor {
             let relay = Child::start()?;
             let through = Args {
-                server: relay.address(),
+                servers: vec![relay.address()],
                 ca: Some(relay.certificate().to_owned()),
                 server_name: None,
                 pids: vec![relay.pid()],
@@ -65,7 +65,7 @@ impl BetweenPairs {
     async fn load(self, args: &Args, registers: bool) -> Result<Report> {
         let run = Run::new(args, false)?;
         let watched = Watched::begin(&args.pids)?;
-        let endpoints = sign_in_all(args, &run, registers).await?;
+        let endpoints = sign_in_all(args, &run, Arrival::at_the_pace_of(args, &run, registers)).await?;
         let sides = self.sides(&endpoints);
         ensure!(!sides.is_empty(), "a pair of users is needed");
         let ticker = match self.rate {

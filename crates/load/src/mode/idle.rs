@@ -4,7 +4,7 @@ use super::end;
 use crate::args::{Args, Idle};
 use crate::report::Report;
 use crate::run::{Measured, Run, Watched};
-use crate::sign_in::sign_in_all;
+use crate::sign_in::{Arrival, sign_in_all};
 use anyhow::Result;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const REST: Duration = Duration::from_secs(3);
 pub(crate) async fn run(args: &Args, idle: &Idle) -> Result<Report> {
     let run = Run::new(args, false)?;
     let watched = Watched::begin(&args.pids)?;
-    let endpoints = sign_in_all(args, &run, true).await?;
+    let endpoints = sign_in_all(args, &run, Arrival::at_the_pace_of(args, &run, true)).await?;
     let window = Measured {
         mode: "idle",
         unit: "connections",

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::{Bytes, BytesMut};
+use memchr::memmem;
 use thiserror::Error;
 
 use crate::media_type::is_token;
@@ -137,6 +138,9 @@ fn essence(part: &RelatedPart) -> &str {
 
 const BOUNDARY_START: &str = "part-";
 
+/// What it looks like in a body: two dashes before it.
+const DELIMITER_START: &[u8] = b"--part-";
+
 /// `part-N_` with the smallest number that no part has behind two dashes. One pass: a peer that fills its part with
 /// what we might choose only makes the number larger.
 fn free_boundary<'p>(parts: impl Iterator<Item = &'p RelatedPart>) -> String {
@@ -150,10 +154,8 @@ fn free_boundary<'p>(parts: impl Iterator<Item = &'p RelatedPart>) -> String {
 }
 
 fn taken_numbers(body: &[u8]) -> impl Iterator<Item = u32> {
-    let start = BOUNDARY_START.as_bytes();
-    let dashes = body.windows(2).enumerate().filter(|(_, pair)| *pair == b"--");
-    dashes.filter_map(move |(at, _)| {
-        let rest = body.get(at + 2..)?.strip_prefix(start)?;
+    memmem::find_iter(body, DELIMITER_START).filter_map(|at| {
+        let rest = body.get(at + DELIMITER_START.len()..)?;
         // No number of ours has more than ten digits.
         let digits = rest
             .iter()

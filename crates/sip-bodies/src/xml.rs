@@ -177,16 +177,26 @@ pub struct XmlReader<'a> {
     seen_anything: bool,
 }
 
+/// XML 1.0 section 2.2: no control characters but tabulator and line breaks, and not the two that are no characters.
+fn has_only_allowed(text: &str) -> bool {
+    let is_control = |byte: u8| byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r');
+    !text.bytes().any(is_control) && !text.contains(['\u{fffe}', '\u{ffff}'])
+}
+
 impl<'a> XmlReader<'a> {
     /// Starts at the beginning of `body`.
     ///
     /// # Errors
-    /// [`BodyError::Limit`] if the document is too long, [`BodyError::Unsupported`] if it is not UTF-8.
+    /// [`BodyError::Limit`] if the document is too long, [`BodyError::Unsupported`] if it is not UTF-8,
+    /// [`BodyError::Malformed`] if it has characters XML does not allow, wherever they stand.
     pub fn new(body: &'a [u8]) -> Result<Self, BodyError> {
         if body.len() > DOCUMENT_BYTES {
             return Err(BodyError::Limit("XML document length"));
         }
         let text = std::str::from_utf8(body).map_err(|_| BodyError::Unsupported("XML that is not UTF-8"))?;
+        if !has_only_allowed(text) {
+            return Err(BodyError::Malformed("XML with a character it may not have"));
+        }
         let mut reader = NsReader::from_str(text);
         reader.config_mut().expand_empty_elements = true;
         reader.config_mut().check_comments = true;

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
+use test_support::clients::Lyncdrive;
+
 use crate::Pool;
 
 /// How long two endpoints of one user are watched for answers that make them ask again and again.
@@ -55,6 +57,62 @@ async fn a_contact_added_at_one_endpoint_appears_at_the_other() -> Result<()> {
     two.event_about("buddy-added", "dan").await?;
     two.command("remove dan@example.test").await?;
     one.event_about("buddy-removed", "dan").await
+}
+
+#[tokio::test]
+async fn groups_made_and_contacts_moved_at_one_endpoint_are_so_at_the_other_and_after_a_new_sign_in()
+-> Result<()> {
+    let pool = Pool::start().await?;
+    let (amy, _) = (pool.user("amy").await?, pool.user("dan").await?);
+    let mut one = pool.lyncdrive(&amy, "desk").await?;
+    let two = pool.lyncdrive(&amy, "sofa").await?;
+    pool.published(2).await?;
+    one.command("add dan@example.test Friends").await?;
+    two.event_about("buddy-added", "dan").await?;
+    let list = pool.contacts_of("amy", "Friends").await?;
+    ensure!(list.contains("dan@example.test"), "{list}");
+    one.command("rename-group Friends Mates").await?;
+    pool.contacts_of("amy", "Mates").await?;
+    // Who signs in now sees it as it is.
+    ensure!(two.quit().await? == 0, "not signed in any more");
+    let mut two = pool.lyncdrive(&amy, "sofa").await?;
+    pool.published(3).await?;
+    let groups = test_support::eventually("the contact in its group", || async {
+        Ok(grouped(&two, "Mates"))
+    });
+    groups.await?;
+    two.command("remove dan@example.test").await?;
+    one.event_about("buddy-removed", "dan").await
+}
+
+/// Whether dan was added in this group.
+fn grouped(client: &Lyncdrive, group: &str) -> Option<()> {
+    let added = client.events("buddy-added");
+    let is_dan = |e: &serde_json::Value| e["who"] == "sip:dan@example.test" && e["group"] == group;
+    added.iter().any(is_dan).then_some(())
+}
+
+#[tokio::test]
+async fn an_access_level_set_in_lyncdrive_is_followed_by_the_other_side() -> Result<()> {
+    let pool = Pool::start().await?;
+    let (amy, dan) = (pool.user("amy").await?, pool.user("dan").await?);
+    let mut one = pool.lyncdrive(&amy, "desk").await?;
+    let mut two = pool.lyncdrive(&dan, "sofa").await?;
+    pool.published(2).await?;
+    one.command("add dan@example.test").await?;
+    two.command("add amy@example.test").await?;
+    two.sees("amy", "available").await?;
+    one.command("level dan@example.test Blocked").await?;
+    two.sees("amy", "offline").await?;
+    one.command("level dan@example.test Team").await?;
+    two.sees("amy", "available").await?;
+    let levels = pool
+        .sandbox
+        .ctl(&["presence", "levels", "amy@example.test"], "")
+        .await?;
+    let line = levels.lines().find(|line| line.contains("dan@example.test"));
+    ensure!(line.is_some_and(|line| line.contains("workgroup")), "{levels}");
+    Ok(())
 }
 
 #[tokio::test]
@@ -140,6 +198,17 @@ impl Pool {
         test_support::eventually(line, || async {
             let page = self.sandbox.page("/metrics").await?;
             Ok(page.lines().any(|found| found == line).then_some(()))
+        })
+        .await
+    }
+
+    /// Waits until the contact list of a user names this group; returns what the control tool says of it.
+    async fn contacts_of(&self, user: &str, group: &str) -> Result<String> {
+        let address = format!("{user}@example.test");
+        let what = format!("{group} in the contact list of {user}");
+        test_support::eventually(&what, || async {
+            let list = self.sandbox.ctl(&["user", "contacts", &address], "").await?;
+            Ok(list.contains(group).then_some(list))
         })
         .await
     }

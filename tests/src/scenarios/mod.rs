@@ -20,6 +20,7 @@ mod page;
 mod page_and_session;
 mod policy;
 mod presence;
+mod presence_attacks;
 mod program;
 mod requests;
 mod ringing;

@@ -100,6 +100,13 @@ fn kinds() -> PolicyKinds {
         check: None,
     };
     kinds.register(kind).unwrap();
+    let presence = PolicyKind {
+        name: "presence",
+        description: "for the test",
+        settings: Vec::new(),
+        check: None,
+    };
+    kinds.register(presence).unwrap();
     kinds
 }
 

@@ -40,7 +40,8 @@ pub struct Limits {
     pub watchers: usize,
     /// Acknowledged watchers kept of one user; more are refused.
     pub acknowledged: usize,
-    /// News waiting for one front end. One more ends its stream, and it follows again.
+    /// News under way to one front end. More of them wait: of documents the newest of each presentity, and as many others; one more
+    /// of those ends its stream, and it follows again.
     pub news: usize,
     /// Least distance of two documents of a presentity to a front end, after the first; the newest waits.
     pub pace: Duration,

@@ -413,7 +413,12 @@ impl Subscription {
         if self.package.is_urgent() {
             return None;
         }
-        let paced = state.last_sent.map(|last| last + PACE);
+        // The owner sends a document of one presentity a second at most: a list waits for changes of others no longer.
+        let pace = match self.package.is_list() {
+            true => COALESCE,
+            false => PACE,
+        };
+        let paced = state.last_sent.map(|last| last + pace);
         let collected = self.package.is_list().then(|| since + COALESCE);
         paced.max(collected).filter(|_| !state.ended)
     }

@@ -39,7 +39,7 @@ use self::copying::Copying;
 use self::entries::Entries;
 use self::partitions::Partitions;
 use self::settle::Alarm;
-use self::streams::Streams;
+use self::streams::{Streams, Work};
 use crate::counters::{Counters, Event, Operation, Outcome, Snapshot};
 use crate::limits::Limits;
 use crate::time::{Clock, Now, millis_of};
@@ -171,13 +171,17 @@ impl PresenceService {
         copying: Copying,
     ) -> Self {
         let counters = Arc::new(Counters::default());
+        let work = Work {
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        };
         let inner = Arc::new(Inner {
             registrar,
             store,
             clock,
             started: Instant::now(),
             entries: Entries::new(counters.clone()),
-            streams: Streams::new(counters.clone(), limits.news),
+            streams: Streams::new(counters.clone(), work.clone(), limits.news),
             limits,
             counters,
             alarm: Alarm::default(),
@@ -185,8 +189,8 @@ impl PresenceService {
             copying,
             documents: AtomicU64::new(0),
             died: Mutex::default(),
-            tasks: TaskTracker::new(),
-            stop: CancellationToken::new(),
+            tasks: work.tasks,
+            stop: work.stop,
         });
         inner.tasks.spawn(inner.clone().keep_time());
         inner.tasks.spawn(inner.clone().follow_registrar());

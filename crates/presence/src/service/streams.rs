@@ -1,14 +1,21 @@
 //! The streams of news, one per front end.
+//!
+//! News go straight to who reads them. While a front end reads more slowly than they come they wait, in their order, but of
+//! documents the newest replaces the one that waits: a whole pool may change at once, and what waits is not more than is followed.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use rpc::presence::PresenceNews;
+use rpc::presence::{PresenceDocument, PresenceNews};
+use sip_types::AddressOfRecord;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use topology::MemberId;
 
 use crate::counters::{Counters, Event};
@@ -18,41 +25,142 @@ use crate::watchers::Teller;
 pub(super) struct Stream {
     pub(super) teller: Teller,
     /// `None`: it ended.
-    sender: Mutex<Option<mpsc::Sender<PresenceNews>>>,
+    open: Mutex<Option<Open>>,
     counters: Arc<Counters>,
+    work: Work,
+    /// News that are no documents and wait.
+    capacity: usize,
 }
 
-impl Stream {
-    /// Sends news. False: the stream has ended, or ends with this because the front end lags; what follows by it is void.
-    pub(super) fn send(&self, news: PresenceNews) -> bool {
-        let mut sender = self.sender.lock();
-        let Some(open) = &*sender else {
-            return false;
-        };
-        match open.try_send(news) {
-            Ok(()) => true,
-            Err(error) => {
-                if matches!(error, TrySendError::Full(_)) {
-                    self.counters.event(Event::Lagged);
-                    tracing::warn!(member = %self.teller.member, "a front end lags behind the news of presence");
+struct Open {
+    sender: mpsc::Sender<PresenceNews>,
+    waiting: Waiting,
+    /// A task passes on what waits.
+    is_passing_on: bool,
+}
+
+/// What the front end does not read yet.
+#[derive(Default)]
+struct Waiting {
+    order: VecDeque<Place>,
+    documents: HashMap<AddressOfRecord, Arc<PresenceDocument>>,
+    others: usize,
+}
+
+enum Place {
+    /// The newest document of this user.
+    Document(AddressOfRecord),
+    Other(PresenceNews),
+}
+
+impl Waiting {
+    /// True: it replaced what waited.
+    fn push(&mut self, news: PresenceNews) -> bool {
+        match news {
+            PresenceNews::Document(document) => {
+                let user = document.presentity.clone();
+                let is_new = self.documents.insert(user.clone(), document).is_none();
+                if is_new {
+                    self.order.push_back(Place::Document(user));
                 }
-                *sender = None;
-                self.counters.front_ends.fetch_sub(1, Ordering::Relaxed);
+                !is_new
+            }
+            other => {
+                self.others += 1;
+                self.order.push_back(Place::Other(other));
                 false
             }
         }
     }
 
+    fn pop(&mut self) -> Option<PresenceNews> {
+        match self.order.pop_front()? {
+            Place::Document(user) => self.documents.remove(&user).map(PresenceNews::Document),
+            Place::Other(news) => {
+                self.others -= 1;
+                Some(news)
+            }
+        }
+    }
+}
+
+/// Where tasks run, and until when.
+#[derive(Clone)]
+pub(super) struct Work {
+    pub(super) tasks: TaskTracker,
+    pub(super) stop: CancellationToken,
+}
+
+impl Stream {
+    /// Sends news. False: the stream has ended, or ends with this because the front end lags; what follows by it is void.
+    pub(super) fn send(self: &Arc<Self>, news: PresenceNews) -> bool {
+        let mut slot = self.open.lock();
+        let Some(open) = &mut *slot else {
+            return false;
+        };
+        if !open.is_passing_on {
+            match open.sender.try_send(news) {
+                Ok(()) => return true,
+                Err(TrySendError::Closed(_)) => {
+                    self.end_now(&mut slot);
+                    return false;
+                }
+                Err(TrySendError::Full(news)) => {
+                    open.waiting.push(news);
+                    open.is_passing_on = true;
+                    let (stream, sender) = (self.clone(), open.sender.clone());
+                    self.work.tasks.spawn(async move {
+                        let stop = stream.work.stop.clone();
+                        stop.run_until_cancelled(stream.pass_on(sender)).await;
+                    });
+                    return true;
+                }
+            }
+        }
+        if open.waiting.push(news) {
+            self.counters.event(Event::Conflated);
+        }
+        if open.waiting.others <= self.capacity {
+            return true;
+        }
+        self.counters.event(Event::Lagged);
+        tracing::warn!(member = %self.teller.member, "a front end lags behind the news of presence");
+        self.end_now(&mut slot);
+        false
+    }
+
+    /// Passes on what waits, until nothing does.
+    async fn pass_on(&self, sender: mpsc::Sender<PresenceNews>) {
+        while let Ok(place) = sender.reserve().await {
+            let mut slot = self.open.lock();
+            let Some(open) = &mut *slot else {
+                return;
+            };
+            match open.waiting.pop() {
+                Some(news) => place.send(news),
+                None => {
+                    open.is_passing_on = false;
+                    return;
+                }
+            }
+        }
+        self.end();
+    }
+
     /// Whether news still reach somebody.
     pub(super) fn is_open(&self) -> bool {
-        self.sender
+        self.open
             .lock()
             .as_ref()
-            .is_some_and(|sender| !sender.is_closed())
+            .is_some_and(|open| !open.sender.is_closed())
     }
 
     fn end(&self) {
-        if self.sender.lock().take().is_some() {
+        self.end_now(&mut self.open.lock());
+    }
+
+    fn end_now(&self, slot: &mut Option<Open>) {
+        if slot.take().is_some() {
             self.counters.front_ends.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -63,16 +171,18 @@ pub(super) struct Streams {
     streams: Mutex<HashMap<MemberId, Arc<Stream>>>,
     generations: AtomicU64,
     counters: Arc<Counters>,
-    /// News that may wait in one stream.
+    work: Work,
+    /// News that are under way in one stream, and as many that are no documents and wait.
     capacity: usize,
 }
 
 impl Streams {
-    pub(super) fn new(counters: Arc<Counters>, capacity: usize) -> Self {
+    pub(super) fn new(counters: Arc<Counters>, work: Work, capacity: usize) -> Self {
         Streams {
             streams: Mutex::default(),
             generations: AtomicU64::new(0),
             counters,
+            work,
             capacity: capacity.max(1),
         }
     }
@@ -85,8 +195,14 @@ impl Streams {
                 member: member.clone(),
                 generation: self.generations.fetch_add(1, Ordering::Relaxed) + 1,
             },
-            sender: Mutex::new(Some(sender)),
+            open: Mutex::new(Some(Open {
+                sender,
+                waiting: Waiting::default(),
+                is_passing_on: false,
+            })),
             counters: self.counters.clone(),
+            work: self.work.clone(),
+            capacity: self.capacity,
         });
         self.counters.front_ends.fetch_add(1, Ordering::Relaxed);
         let mut streams = self.streams.lock();

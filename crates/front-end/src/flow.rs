@@ -3,6 +3,9 @@
 //! Everything a connection owns hangs here, so that nothing of two users ever meets: Lync-family clients started in the
 //! same second send equal Call-IDs and tags.
 
+mod sessions;
+mod who;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Waker};
@@ -10,14 +13,12 @@ use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use rpc::{Binding, ClientFamily, ConnectionId, EndpointId, Epoch, InFlightRequest};
+use rpc::{ClientFamily, ConnectionId, EndpointId, Epoch, InFlightRequest};
 use sip_auth::signature::{SecurityAssociation, SignatureFault};
-use sip_core::{ClientKey, DialogId, Received, ServerKey, TimedOut, Transactions, timer};
+use sip_core::{ClientKey, DialogId, Received, ServerKey, TimedOut, Transactions};
 use sip_transport::{CloseReason, Connection};
 use sip_types::header::typed::Via;
-use sip_types::{
-    AddressOfRecord, HeaderName, Message, Method, Request, RequestBuilder, Response, SipStr, StatusCode,
-};
+use sip_types::{AddressOfRecord, HeaderName, Message, Method, Request, RequestBuilder, Response, SipStr};
 use smallvec::SmallVec;
 use telemetry::trace;
 use tokio::sync::oneshot;
@@ -489,167 +490,9 @@ impl Inner {
     }
 }
 
-// === who is here ===
+// === parting, and what the client has refused ===
 
 impl Flow {
-    pub(crate) fn signed_in(&self) -> Option<Arc<SignedIn>> {
-        self.inner.lock().signed_in.clone()
-    }
-
-    /// From now on the connection carries this identity and, for signing schemes, this association.
-    ///
-    /// Returns the registrations of somebody else who was signed in before: they end.
-    pub(crate) fn sign_in(
-        &self,
-        who: Arc<SignedIn>,
-        association: Option<SecurityAssociation>,
-    ) -> SmallVec<[Registration; 1]> {
-        let mut inner = self.inner.lock();
-        let is_foreign = |registration: &Registration| registration.aor != who.aor;
-        let former = inner
-            .registrations
-            .iter()
-            .filter(|known| is_foreign(known))
-            .cloned()
-            .collect();
-        inner.registrations.retain(|known| !is_foreign(known));
-        inner.signed_in = Some(who);
-        inner.association = association.map(Box::new);
-        inner.nonce = None;
-        inner.failed_proofs = 0;
-        drop(inner);
-        self.connection.set_authenticated();
-        former
-    }
-
-    /// The identity is gone: the next request is challenged again.
-    pub(crate) fn sign_out(&self) {
-        self.inner.lock().sign_out();
-    }
-
-    pub(crate) fn set_pending_ntlm(&self, pending: PendingNtlm) {
-        self.inner.lock().pending_ntlm = Some(Box::new(pending));
-    }
-
-    /// A challenge is compared with once.
-    pub(crate) fn take_pending_ntlm(&self) -> Option<PendingNtlm> {
-        self.inner.lock().pending_ntlm.take().map(|pending| *pending)
-    }
-
-    /// Counts a proof that was not accepted; how many there were.
-    pub(crate) fn count_failed_proof(&self) -> u32 {
-        let mut inner = self.inner.lock();
-        inner.failed_proofs = inner.failed_proofs.saturating_add(1);
-        inner.failed_proofs
-    }
-
-    pub(crate) fn remember_nonce(&self, nonce: String) {
-        self.inner.lock().nonce = Some(nonce.into_boxed_str());
-    }
-
-    /// Whether this connection was given this nonce.
-    pub(crate) fn knows_nonce(&self, nonce: &str) -> bool {
-        self.inner.lock().nonce.as_deref() == Some(nonce)
-    }
-
-    /// Takes a token for one more request.
-    pub(crate) fn admit_request(&self) -> bool {
-        self.inner.lock().share.admit(now())
-    }
-
-    /// Whether the client may search for people once more.
-    pub(crate) fn admit_search(&self) -> bool {
-        self.inner.lock().share.admit_search(now())
-    }
-
-    /// Whether more than the share has come for longer than is borne.
-    pub(crate) fn exceeds_for_too_long(&self) -> bool {
-        self.inner.lock().share.exceeds_for_too_long(now())
-    }
-
-    // === registrations ===
-
-    /// False if the connection is gone or belongs to somebody else by now: the registration has to be undone.
-    pub(crate) fn keep_registration(&self, registration: Registration) -> bool {
-        let mut inner = self.inner.lock();
-        let is_owner = inner
-            .signed_in
-            .as_ref()
-            .is_some_and(|who| who.aor == registration.aor);
-        if inner.gone || !is_owner {
-            return false;
-        }
-        inner
-            .registrations
-            .retain(|known| known.endpoint != registration.endpoint);
-        inner.registrations.push(registration);
-        true
-    }
-
-    /// Forgets one endpoint, or all of them.
-    pub(crate) fn forget_registration(&self, endpoint: Option<&EndpointId>) {
-        self.inner
-            .lock()
-            .registrations
-            .retain(|known| endpoint.is_some_and(|endpoint| known.endpoint != *endpoint));
-    }
-
-    /// The registration with exactly this epoch, unless nothing may be sent to it any more.
-    pub(crate) fn registration(&self, endpoint: &EndpointId, epoch: Epoch) -> Option<Registration> {
-        let inner = self.inner.lock();
-        if inner.shut {
-            return None;
-        }
-        inner
-            .registrations
-            .iter()
-            .find(|known| known.endpoint == *endpoint && known.epoch == epoch)
-            .cloned()
-    }
-
-    pub(crate) fn registrations(&self) -> SmallVec<[Registration; 1]> {
-        self.inner.lock().registrations.clone()
-    }
-
-    /// The epoch under which an endpoint of a user is registered here.
-    pub(crate) fn epoch(&self, aor: &AddressOfRecord, endpoint: &EndpointId) -> Option<Epoch> {
-        let inner = self.inner.lock();
-        let found = inner
-            .registrations
-            .iter()
-            .find(|registration| registration.aor == *aor && registration.endpoint == *endpoint);
-        found.map(|registration| registration.epoch)
-    }
-
-    pub(crate) fn is_registered(&self) -> bool {
-        !self.inner.lock().registrations.is_empty()
-    }
-
-    /// The endpoint that speaks here; a client that did not register is named after its connection.
-    pub(crate) fn endpoint(&self) -> EndpointId {
-        let inner = self.inner.lock();
-        match inner.registrations.first() {
-            Some(registration) => registration.endpoint.clone(),
-            None => EndpointId::new(&format!("connection:{}", self.connection.id())),
-        }
-    }
-
-    /// Seconds granted to the endpoint of this connection, out of all bindings of the user.
-    pub(crate) fn registered_expiry(&self, bindings: &[Binding]) -> Option<u32> {
-        let inner = self.inner.lock();
-        bindings
-            .iter()
-            .find(|binding| {
-                inner
-                    .registrations
-                    .iter()
-                    .any(|known| known.endpoint == binding.address.endpoint)
-            })
-            .map(|binding| binding.expires_in)
-    }
-
-    // === parting ===
-
     /// When the client last did something of its own accord, or answered.
     pub(crate) fn last_active(&self) -> Instant {
         self.inner.lock().active
@@ -753,90 +596,9 @@ impl Flow {
     }
 }
 
-// === sessions ===
+// === time and the end ===
 
 impl Flow {
-    /// An INVITE of the client waits for the owner's decision.
-    pub(crate) fn add_invite(&self, key: ServerKey, leg: Arc<Leg>) {
-        self.inner.lock().invites.insert(key, leg);
-    }
-
-    /// The leg of a pending INVITE.
-    pub(crate) fn invite_leg(&self, key: &ServerKey) -> Option<Arc<Leg>> {
-        self.inner.lock().invites.get(key).cloned()
-    }
-
-    /// The leg of a pending INVITE with this Call-ID and From tag.
-    pub(crate) fn pending_invite(&self, call_id: &str, from_tag: Option<SipStr>) -> Option<Arc<Leg>> {
-        let inner = self.inner.lock();
-        inner
-            .invites
-            .values()
-            .find(|leg| leg.was_invited_by(call_id, from_tag.as_deref()))
-            .cloned()
-    }
-
-    /// False if the connection is gone: then nobody would ever end the dialog.
-    pub(crate) fn add_dialog(&self, id: &DialogId, leg: &Arc<Leg>) -> bool {
-        let mut inner = self.inner.lock();
-        if !inner.gone {
-            inner.dialogs.insert(id.clone(), Arc::clone(leg));
-        }
-        !inner.gone
-    }
-
-    /// The 200 to the client's INVITE goes out: its ACK is due within 64 T1 (RFC 3261 section 13.3.1.4).
-    pub(crate) fn await_ack(&self, leg: &Arc<Leg>) {
-        let mut inner = self.inner.lock();
-        if !inner.gone {
-            let deadline = now() + timer::TIMEOUT;
-            inner.unacknowledged.push((deadline, Arc::clone(leg)));
-        }
-        drop(inner);
-        self.connection.wake();
-    }
-
-    /// The ACK came.
-    pub(crate) fn acknowledged(&self, ack: &Request) {
-        let Ok(id) = DialogId::of_request(ack) else { return };
-        let Some(leg) = self.leg_of(&id) else { return };
-        self.inner
-            .lock()
-            .unacknowledged
-            .retain(|(_, waiting)| waiting.id != leg.id);
-    }
-
-    pub(crate) fn remove_dialog(&self, id: &DialogId) {
-        let mut inner = self.inner.lock();
-        if let Some(leg) = inner.dialogs.remove(id) {
-            inner.unacknowledged.retain(|(_, waiting)| waiting.id != leg.id);
-        }
-        if inner.dialogs.is_empty() {
-            // An idle connection keeps nothing.
-            inner.dialogs = HashMap::new();
-        }
-    }
-
-    /// The leg a request belongs to.
-    pub(crate) fn leg_of(&self, id: &DialogId) -> Option<Arc<Leg>> {
-        self.inner.lock().dialogs.get(id).cloned()
-    }
-
-    /// Matches a request to its dialog and checks its CSeq (RFC 3261 section 12.2.2).
-    ///
-    /// # Errors
-    /// 481 without a dialog, 500 out of order.
-    pub(crate) fn accept_in_dialog(&self, request: &Request) -> Result<Arc<Leg>, StatusCode> {
-        let id = DialogId::of_request(request).map_err(|_| StatusCode::BAD_REQUEST)?;
-        let leg = self
-            .leg_of(&id)
-            .ok_or(StatusCode::CALL_OR_TRANSACTION_DOES_NOT_EXIST)?;
-        leg.receive(request)?;
-        Ok(leg)
-    }
-
-    // === time and the end ===
-
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         let watching = self.watching.next_expiry();
         let inner = self.inner.lock();

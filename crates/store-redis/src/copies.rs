@@ -9,7 +9,7 @@ use crate::connection::{Gate, Redis};
 use crate::script::{Call, Script};
 
 /// Seconds a fence lives without being used. Much longer than any state behind it.
-const FENCE_TTL: u64 = 24 * 3_600;
+const FENCE_TTL: u64 = 48 * 3_600;
 
 /// Milliseconds the states of a partition live longer than the longest-lived among them.
 const GRACE_MS: u64 = 120_000;

@@ -7,7 +7,7 @@
 //! ```text
 //!   key                                            type    holds                                     lives
 //!   portico:<pool>:bindings:{u<partition>}         hash    user -> revision, when, state (JSON)      longest binding + 120 s
-//!   portico:<pool>:fence:{u<partition>}            string  epoch and run id of who may write         24 h, renewed by writes
+//!   portico:<pool>:fence:{u<partition>}            string  epoch and run id of who may write         48 h, renewed by writes
 //!   portico:<pool>:deleted:{u<partition>}          hash    user -> revision                          120 s after the last one
 //!   portico:<pool>:presence:{p<partition>}         hash    user -> revision, when, state             longest state + 120 s
 //!   portico:<pool>:presence-fence:{p<partition>}   string  as above                                  as above

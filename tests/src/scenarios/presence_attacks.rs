@@ -182,7 +182,7 @@ async fn subscriptions_again_and_again_are_one() -> Result<()> {
                 .metric("portico_presence_subscription_active", &active)
                 .await?;
         }
-        Ok((count <= 1.0).then_some(()))
+        Ok((count == 1.0).then_some(()))
     })
     .await?;
     let draft = publish(&mut amy, "<rpid:busy/>");

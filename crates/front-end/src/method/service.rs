@@ -220,7 +220,7 @@ async fn publications(incoming: &Incoming, publish: &publish::Publish) -> Result
     incoming
         .flow
         .categories
-        .published(&request, crate::service::now());
+        .published(&request, published.own.version, crate::service::now());
     let own = &published.own;
     let endpoints = incoming.service.presence.following.own(own);
     let answer = match subscription(incoming, Package::RoamingSelf) {

@@ -204,13 +204,17 @@ fn dialect(request: &Request) -> Dialect {
     }
 }
 
-/// Whether it comes from liblinphone: it says so, or it sends a deflated list as only liblinphone does where its application
-/// gave it no name.
+/// Whether it comes from liblinphone: it says so, or it has no name, or the one of an application that gave it none, and sends
+/// a deflated list.
 fn is_linphone(request: &Request) -> bool {
     let headers = request.headers();
     let agent = headers.get(&HeaderName::UserAgent);
-    agent.is_some_and(|agent| agent.to_ascii_lowercase().contains("linphone"))
-        || headers.get(&HeaderName::ContentEncoding).is_some() && requires(request, LIST_SUBSCRIBE)
+    match agent.as_deref() {
+        None | Some("Unknown") => {
+            headers.get(&HeaderName::ContentEncoding).is_some() && requires(request, LIST_SUBSCRIBE)
+        }
+        Some(agent) => agent.to_ascii_lowercase().contains("linphone"),
+    }
 }
 
 fn takes_deflate(request: &Request) -> bool {

@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use rpc::ErrorCode;
-use rpc::presence::{ContactNews, Follow, FollowRefusal, PresenceNews, SeenWatcher};
+use rpc::presence::{ContactNews, Follow, FollowRefusal, OwnData, PresenceNews, SeenWatcher};
 use sip_types::AddressOfRecord;
 use tokio_stream::wrappers::ReceiverStream;
 use topology::Partition;
@@ -90,7 +90,7 @@ impl FrontEndService {
                 let watchers = self.presence.following.document(document);
                 self.tell_all(&watchers, News::Document(&presentity));
             }
-            PresenceNews::Own(own) => self.tell_all(&self.presence.following.own(&own), News::Own),
+            PresenceNews::Own(own) => self.hear_own(&own),
             PresenceNews::Contacts(news) => {
                 for subscription in self.presence.following.own_subscriptions(&news.user) {
                     match subscription.package {
@@ -214,9 +214,18 @@ impl FrontEndService {
     /// Those of the owner. A user that does not exist has nothing of the kind.
     pub(crate) async fn load_own(self: &Arc<Self>, user: &AddressOfRecord) -> Result<(), rpc::Error> {
         if let Some(own) = self.presence.client.own(user).await? {
-            self.tell_all(&self.presence.following.own(&own), News::Own);
+            self.hear_own(&own);
         }
         Ok(())
+    }
+
+    fn hear_own(self: &Arc<Self>, own: &OwnData) {
+        let subscriptions = self.presence.following.own(own);
+        for subscription in &subscriptions {
+            let flow = &subscription.flow;
+            flow.categories.heard(own, &flow.endpoint());
+        }
+        self.tell_all(&subscriptions, News::Own);
     }
 
     /// A contact list changed: its client is told of the change, or gets the whole list if one before is missing.

@@ -1,5 +1,5 @@
-//! What the endpoint of a connection has published, so that the next owner of its user can be told when the last one is gone:
-//! no owner hands over what ends with an endpoint.
+//! What the endpoint of a connection has published, so that the next owner of its user can be told when the last one is gone: the
+//! copy an owner leaves may lack what came last, or be lost.
 
 use hashbrown::HashSet;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ struct Standing {
     user: AddressOfRecord,
     /// The tag its client has.
     given: EntityTag,
-    /// What the owner calls it. Another owner counts anew.
+    /// What the owner calls it. Another owner that knows nothing of it counts anew.
     stored: EntityTag,
     until: Instant,
     content: PublicationContent,

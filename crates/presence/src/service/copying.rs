@@ -3,11 +3,12 @@
 //! Changes are accepted first and copied a moment later, many users in one write. What is lost when an owner dies in that moment, or
 //! with the whole copy, the front ends that hold the endpoints know: they tell the next owner.
 //!
-//! What a former owner left is kept as it was found until somebody needs the user. Then what is bound to endpoints that are not
-//! signed in any more is left out; shortly after the partition was taken it stays for [`Limits::grace`](crate::Limits::grace), for
-//! the front end may have died together with the owner.
+//! What a former owner left is kept as it was found until somebody needs the user, at most for [`Limits::grace`](crate::Limits::grace).
+//! Then what is bound to endpoints that are not signed in any more is left out; until the grace is over it stays, for the front end
+//! may have died together with the owner.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,10 +17,9 @@ use futures_util::{StreamExt, stream};
 use hashbrown::{HashMap, HashSet};
 use parking_lot::Mutex;
 use rpc::EndpointId;
-use rpc::presence::Bound;
 use sip_types::AddressOfRecord;
 use store::{CopiedPresence, PresenceCopy, PresenceState, Revision, StoreError, Written};
-use tokio::sync::Notify;
+use tokio::sync::{Mutex as Turn, Notify};
 use topology::Partition;
 
 use super::Inner;
@@ -35,8 +35,14 @@ const AT_ONCE: usize = 8;
 /// Partitions that are written anew in one round: each round looks once at everybody in memory.
 const ANEW: usize = 64;
 
-/// Before what failed is tried again.
+/// Before what failed is tried again, and between looks at what was taken over.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// Users that are taken into memory in one look.
+const INTO_MEMORY: usize = 500;
+
+/// Users that are taken into memory at the same time.
+const LOADS: usize = 16;
 
 /// How long a partition that leaves may take to be copied.
 const LEAVING: Duration = Duration::from_secs(2);
@@ -53,8 +59,22 @@ pub(super) struct Legacy {
 struct Waiting {
     /// Users whose newest state the copy does not have.
     users: BTreeMap<Partition, HashSet<AddressOfRecord>>,
+    /// The last partition of the last round: the next round begins behind it, so that what fails holds up nobody.
+    last: Option<Partition>,
     /// Partitions of which the copy lost the history.
     lost: BTreeSet<Partition>,
+}
+
+impl Waiting {
+    fn next_users(&mut self) -> Option<(Partition, HashSet<AddressOfRecord>)> {
+        let behind = self.last.and_then(|last| {
+            let mut behind = self.users.range((Bound::Excluded(last), Bound::Unbounded));
+            behind.next().map(|(partition, _)| *partition)
+        });
+        let partition = behind.or_else(|| self.users.keys().next().copied())?;
+        self.last = Some(partition);
+        self.users.remove_entry(&partition)
+    }
 }
 
 /// What is to be copied, and what was taken over. Nothing where nobody takes over.
@@ -62,6 +82,8 @@ pub(super) struct Copying {
     copy: Option<Arc<dyn PresenceCopy>>,
     waiting: Mutex<Waiting>,
     wake: Notify,
+    /// Held while a round is written, and while a partition leaves: nothing is under way beside that.
+    round: Turn<()>,
     /// The largest revision given.
     revision: AtomicU64,
     legacies: Mutex<HashMap<Partition, HashMap<AddressOfRecord, Arc<Legacy>>>>,
@@ -81,6 +103,7 @@ impl Copying {
             copy,
             waiting: Mutex::default(),
             wake: Notify::new(),
+            round: Turn::new(()),
             revision: AtomicU64::new(0),
             legacies: Mutex::default(),
         }
@@ -127,7 +150,7 @@ impl Copying {
         }
         let mut count = 0;
         while count < limit
-            && let Some((partition, users)) = waiting.users.pop_first()
+            && let Some((partition, users)) = waiting.next_users()
         {
             count += users.len();
             tasks.push(Task {
@@ -192,6 +215,16 @@ impl Copying {
         }
     }
 
+    /// Some of those whose time to come back is over, and of whom nobody needed what was left.
+    fn overdue(&self, grace: Duration, now: Now) -> Vec<AddressOfRecord> {
+        let legacies = self.legacies.lock();
+        let all = legacies.values().flatten();
+        all.filter(|(_, legacy)| legacy.taken_at.saturating_add(millis_of(grace)) <= now.ms)
+            .map(|(user, _)| user.clone())
+            .take(INTO_MEMORY)
+            .collect()
+    }
+
     /// Everybody of a partition of whom something was left that nobody needed yet.
     fn left_in(&self, partition: Partition) -> Vec<AddressOfRecord> {
         let legacies = self.legacies.lock();
@@ -216,17 +249,15 @@ impl Legacy {
         for (publication, ends_at) in &self.publications {
             let is_over = ends_at.is_some_and(|at| at <= now.ms);
             let is_live = match (&publication.lifetime.bound, &publication.endpoint) {
-                (Bound::Endpoint, Some(endpoint)) => live.contains(endpoint),
+                (rpc::presence::Bound::Endpoint, Some(endpoint)) => live.contains(endpoint),
                 _ => !live.is_empty(),
             };
             if is_over || !(is_live || now.ms < until) {
                 is_less = true;
                 continue;
             }
-            if !is_live
-                && publication.lifetime.bound == Bound::Endpoint
-                && let Some(endpoint) = &publication.endpoint
-            {
+            // What is bound to the user ends with the last of these.
+            if !is_live && let Some(endpoint) = &publication.endpoint {
                 endings.insert(endpoint.clone(), until);
             }
             publications.inherit(publication.clone(), *ends_at);
@@ -258,18 +289,32 @@ impl Inner {
         Ok(())
     }
 
-    /// A partition leaves: brings over what the copy lacks, for as long as that may take.
+    /// A partition leaves, and nobody of it changes any more: the copy gets it whole.
     pub(super) async fn leave_copy(&self, partition: Partition, epoch: u64) {
-        let users = self.copying.waiting.lock().users.remove(&partition);
-        if let Some(users) = users {
-            let users: Vec<_> = users.into_iter().collect();
-            let write = self.write_users(partition, epoch, &users);
-            if !matches!(tokio::time::timeout(LEAVING, write).await, Ok(Ok(_))) {
+        if self.copying.copy.is_some() {
+            let write = async {
+                let _alone = self.copying.round.lock().await;
+                self.write_anew(partition, epoch, &self.everybody(partition), None)
+                    .await
+            };
+            let why = match tokio::time::timeout(LEAVING, write).await {
+                Ok(Ok(_)) | Ok(Err(StoreError::Conflict(_))) => None,
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(_) => Some("it took too long".to_owned()),
+            };
+            if let Some(error) = why {
                 self.counters.event(Event::CopyFailed);
-                tracing::warn!(%partition, "a partition leaves with presence that front ends have to tell again");
+                tracing::warn!(%partition, error, "a partition leaves with presence that front ends have to tell again");
             }
         }
         self.copying.forget(partition);
+    }
+
+    fn everybody(&self, partition: Partition) -> Vec<AddressOfRecord> {
+        let mut users = self.copying.left_in(partition);
+        let entries = self.entries.of(partition).into_iter();
+        users.extend(entries.map(|entry| entry.user.clone()));
+        users
     }
 
     /// A partition is somebody else's: nothing of it is copied any more.
@@ -301,16 +346,19 @@ impl Inner {
                 self.copying.wake.notified().await;
             }
             tokio::time::sleep(pause).await;
+            let alone = self.copying.round.lock().await;
+            let openings = self.partitions.openings();
             let mut tasks = self.copying.next(self.limits.copies);
             self.find_everybody(&mut tasks);
             let count: usize = tasks.iter().map(|task| task.users.len()).sum();
             let rounds = u32::try_from(count.div_ceil(self.limits.copies)).unwrap_or(u32::MAX);
             pause = self.limits.copy_after.saturating_mul(rounds.max(1));
             let results: Vec<Result<(), StoreError>> = stream::iter(tasks)
-                .map(|task| self.copy_one(task))
+                .map(|task| self.copy_one(task, openings))
                 .buffer_unordered(AT_ONCE)
                 .collect()
                 .await;
+            drop(alone);
             let failed = results.into_iter().find_map(Result::err);
             match failed {
                 Some(error) => {
@@ -324,6 +372,31 @@ impl Inner {
                 }
                 None => {}
             }
+        }
+    }
+
+    /// Takes those into memory whom nobody needed since they were taken over, as they were with the owner before: what they have
+    /// is to end with their endpoints. Until the role stops.
+    pub(super) async fn keep_legacies(self: Arc<Self>) {
+        let stop = self.stop.clone();
+        while stop
+            .run_until_cancelled(tokio::time::sleep(RETRY))
+            .await
+            .is_some()
+        {
+            let overdue = self.copying.overdue(self.limits.grace, self.now());
+            let loads =
+                stream::iter(overdue).for_each_concurrent(LOADS, |user| self.clone().load_legacy(user));
+            stop.run_until_cancelled(loads).await;
+        }
+    }
+
+    async fn load_legacy(self: Arc<Self>, user: AddressOfRecord) {
+        match self.load(&user).await {
+            Ok(Some(_)) => {}
+            // The account is gone, and what it had with it.
+            Ok(None) => self.copying.mark(Partition::of_user(user.as_str()), [user]),
+            Err(error) => tracing::debug!(%error, "a user is taken into memory later"),
         }
     }
 
@@ -344,7 +417,8 @@ impl Inner {
         }
     }
 
-    async fn copy_one(&self, task: Task) -> Result<(), StoreError> {
+    /// `openings`: as they were before the round.
+    async fn copy_one(&self, task: Task, openings: u64) -> Result<(), StoreError> {
         let Task {
             partition,
             users,
@@ -354,8 +428,8 @@ impl Inner {
             return Ok(());
         };
         let written = match is_anew {
-            true => self.write_anew(partition, epoch, &users).await,
-            false => self.write_users(partition, epoch, &users).await,
+            true => self.write_anew(partition, epoch, &users, Some(openings)).await,
+            false => self.write_users(partition, epoch, &users, openings).await,
         };
         match written {
             Ok(Written::Kept) => Ok(()),
@@ -384,11 +458,16 @@ impl Inner {
         partition: Partition,
         epoch: u64,
         users: &[AddressOfRecord],
+        openings: u64,
     ) -> Result<Written, StoreError> {
         let Some(copy) = &self.copying.copy else {
             return Ok(Written::Kept);
         };
         let states = self.states_of(users)?;
+        if self.was_forgotten(partition, epoch, openings) {
+            self.copying.mark(partition, users.iter().cloned());
+            return Ok(Written::Kept);
+        }
         let written = copy.write(partition, epoch, &states).await?;
         if written == Written::Kept {
             self.counters.events(Event::Copied, states.len());
@@ -396,18 +475,29 @@ impl Inner {
         Ok(written)
     }
 
+    /// Whether the partition may have been forgotten in part since: who was not in memory then was perhaps only forgotten.
+    fn was_forgotten(&self, partition: Partition, epoch: u64, openings: u64) -> bool {
+        self.partitions.owned(partition) != Some(epoch) || self.partitions.openings() != openings
+    }
+
+    /// `openings`: as they were before the users were listed; `None` where nobody can forget any of them meanwhile.
     async fn write_anew(
         &self,
         partition: Partition,
         epoch: u64,
         users: &[AddressOfRecord],
+        openings: Option<u64>,
     ) -> Result<Written, StoreError> {
         let Some(copy) = &self.copying.copy else {
             return Ok(Written::Kept);
         };
+        // First: all that follow are larger.
+        let as_of = Revision(self.copying.revision.load(Ordering::SeqCst));
         let mut states = self.states_of(users)?;
         states.retain(|state| !state.text.is_empty());
-        let as_of = Revision(self.copying.revision.load(Ordering::SeqCst));
+        if openings.is_some_and(|openings| self.was_forgotten(partition, epoch, openings)) {
+            return Ok(Written::HistoryLost);
+        }
         copy.replace(partition, epoch, &states, as_of).await?;
         self.counters.events(Event::Copied, states.len());
         Ok(Written::Kept)
@@ -419,19 +509,19 @@ impl Inner {
         let state = |user: &AddressOfRecord| {
             // First: what is written is not older than its number.
             let revision = self.copying.next_revision();
-            let (text, lives_ms) = match self.entries.get(user) {
-                Some(entry) => {
+            // Before the entry: what is loaded meanwhile is in one of the two.
+            let legacy = self.copying.legacy(user);
+            let (text, lives_ms) = match (self.entries.get(user), legacy) {
+                (Some(entry), _) => {
                     let state = entry.state.lock();
                     let held = state.presentity.publications().volatile();
                     copied::write(held.map(|held| (&held.publication, held.ends_at)), now)?
                 }
-                None => match self.copying.legacy(user) {
-                    Some(legacy) => {
-                        let left = legacy.publications.iter();
-                        copied::write(left.map(|(publication, ends_at)| (publication, *ends_at)), now)?
-                    }
-                    None => copied::write(std::iter::empty(), now)?,
-                },
+                (None, Some(legacy)) => {
+                    let left = legacy.publications.iter();
+                    copied::write(left.map(|(publication, ends_at)| (publication, *ends_at)), now)?
+                }
+                (None, None) => copied::write(std::iter::empty(), now)?,
             };
             Ok(PresenceState {
                 user: user.clone(),

@@ -239,6 +239,8 @@ impl Inner {
                 return Ok(Some(entry));
             }
             let Some(account) = self.account(user).await? else {
+                // Whoever gets the address next has nothing of what was left here.
+                self.copying.inherited(user);
                 return Ok(None);
             };
             let stored = self.read_stored(user).await?;

@@ -195,6 +195,7 @@ impl PresenceService {
         inner.tasks.spawn(inner.clone().keep_time());
         inner.tasks.spawn(inner.clone().follow_registrar());
         inner.tasks.spawn(inner.clone().keep_copy());
+        inner.tasks.spawn(inner.clone().keep_legacies());
         PresenceService(inner)
     }
 

@@ -21,6 +21,8 @@ const NOT_OURS: u64 = 1 << 63;
 pub(super) struct Partitions {
     is_pooled: bool,
     epochs: Box<[AtomicU64]>,
+    /// Counts partitions that became ours.
+    openings: AtomicU64,
     fence: Arc<dyn Fence>,
 }
 
@@ -39,6 +41,7 @@ impl Partitions {
         Partitions {
             is_pooled,
             epochs: Partition::all().map(|_| AtomicU64::new(epoch)).collect(),
+            openings: AtomicU64::new(0),
             fence,
         }
     }
@@ -50,6 +53,7 @@ impl Partitions {
 
     /// It is ours from now on. True: it was before, under this very epoch.
     fn open(&self, partition: Partition, epoch: u64) -> bool {
+        self.openings.fetch_add(1, Ordering::SeqCst);
         let before = self.epochs[partition.index()].swap(epoch, Ordering::SeqCst);
         before & !NOT_OURS == epoch
     }
@@ -62,6 +66,11 @@ impl Partitions {
     /// The epoch under which a partition is ours; of one that is not, the last that was.
     pub(super) fn epoch(&self, partition: Partition) -> u64 {
         self.epochs[partition.index()].load(Ordering::SeqCst) & !NOT_OURS
+    }
+
+    /// As long as this number and what is owned stay, what was in memory of the partition was not forgotten.
+    pub(super) fn openings(&self) -> u64 {
+        self.openings.load(Ordering::SeqCst)
     }
 
     /// The epoch under which a partition is ours; `None`: it is not.

@@ -91,7 +91,8 @@ impl Inner {
     async fn obey(self: &Arc<Self>, change: RegistrarChange) {
         match change {
             RegistrarChange::Bindings(change) => {
-                if change.account_ended {
+                // Who is being loaded right now may have been looked up before.
+                if change.account_ended || !change.ended.is_empty() {
                     self.entries.account_changed(&change.aor);
                 }
                 let Some(entry) = self.entries.get(&change.aor) else {

@@ -12,7 +12,7 @@ use super::Caller;
 use crate::codec::Malformed;
 use crate::codec::error::error;
 
-/// Items a receiver here may lag behind by before it loses its stream.
+/// Items that wait for a receiver here. More wait where they come from, which knows best what of them may be left out.
 const LAG: usize = 1_024;
 
 /// Reads streams in tasks of its own.
@@ -30,7 +30,7 @@ impl StreamReader {
 
     /// The items of a stream, which stands when its first batch is there. `items` takes a batch apart; what a later version
     /// added and this one does not know is `None`. Whoever holds the receiver sees the end of its stream: when the other side
-    /// ends it, when an item is malformed, and when the receiver does not keep up.
+    /// ends it, and when an item is malformed.
     ///
     /// # Errors
     /// Why the stream could not be opened within the deadline of `caller`.
@@ -92,8 +92,8 @@ where
             match item {
                 Ok(None) => {}
                 Ok(Some(item)) => {
-                    if sender.try_send(item).is_err() {
-                        return "its receiver does not keep up".to_owned();
+                    if sender.send(item).await.is_err() {
+                        return "its receiver is gone".to_owned();
                     }
                 }
                 Err(malformed) => return malformed.to_string(),

@@ -115,7 +115,9 @@ async fn is_copied(redis: &OwnRedis) -> Result<()> {
 #[tokio::test]
 async fn nothing_flickers_when_the_owner_of_presence_is_killed_and_who_comes_sees_what_was_published()
 -> Result<()> {
-    let (mut pool, mut amy, mut bea, published, owner) = of_two_owners(Options::default()).await?;
+    let (mut pool, mut amy, mut bea, published, owner) =
+        of_two_owners(Options::default().with_own_redis()).await?;
+    is_copied(pool.redis()?).await?;
     let cat = pool.create("cat").await?;
     let mut cat = pool.endpoint_at("fe2", &cat, Dialect::Simple).await?;
     pool.member(owner)?.kill().await?;

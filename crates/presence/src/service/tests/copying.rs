@@ -143,9 +143,88 @@ async fn endpoints_that_went_with_the_owner_stay_for_a_while_and_others_are_left
     assert_eq!(next_shown(&mut news).await, Some(Availability::OFFLINE));
 
     // Nobody needed her at the second owner before the time was over.
-    assert_eq!(seen(&second).await, (Availability::OFFLINE, Vec::new()));
     copied().await;
+    assert_eq!(seen(&second).await, (Availability::OFFLINE, Vec::new()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_taken_over_is_in_memory_when_the_grace_is_over_so_that_it_ends_with_its_endpoints() {
+    let fixture = Fixture::new().await;
+    let (first, second) = (
+        fixture.in_pool(Arc::new(NoFence)),
+        fixture.in_pool(Arc::new(NoFence)),
+    );
+    first.take(of_alice(), 1).await.unwrap();
+    publish(&first, machine(Availability::AVAILABLE)).await;
+    copied().await;
+    second.take(of_alice(), 2).await.unwrap();
+    assert_eq!(second.snapshot().presentities, 0);
+    tokio::time::sleep(Limits::default().grace + Duration::from_secs(2)).await;
+    assert_eq!(second.snapshot().presentities, 1);
+    // She signs out and in again at the same endpoint: nothing of yesterday stands.
+    fixture.registrar.sign_out("alice", "e1").await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(fixture.copy.users(), 0);
+    fixture.registrar.sign_in("alice", "e1", "fe1");
+    assert_eq!(seen(&second).await, (Availability::OFFLINE, Vec::new()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_gets_the_address_of_a_deleted_account_has_nothing_of_it() {
+    let fixture = Fixture::new().await;
+    let (first, second) = (
+        fixture.in_pool(Arc::new(NoFence)),
+        fixture.in_pool(Arc::new(NoFence)),
+    );
+    first.take(of_alice(), 1).await.unwrap();
+    publish(&first, machine(Availability::AVAILABLE)).await;
+    copied().await;
+    second.take(of_alice(), 2).await.unwrap();
+    fixture.registrar.delete("alice").await;
+    assert!(second.own(&aor("alice")).await.unwrap().is_none());
+    tokio::time::sleep(Limits::default().grace + Duration::from_secs(2)).await;
+    assert!(second.0.copying.legacy(&aor("alice")).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_ends_while_its_user_is_taken_into_memory_has_ended() {
+    let fixture = Fixture::new().await;
+    let (first, second) = (
+        fixture.in_pool(Arc::new(NoFence)),
+        fixture.in_pool(Arc::new(NoFence)),
+    );
+    first.take(of_alice(), 1).await.unwrap();
+    publish(&first, machine(Availability::AVAILABLE)).await;
+    copied().await;
+    second.take(of_alice(), 2).await.unwrap();
+    tokio::time::sleep(Limits::default().grace - Duration::from_secs(1)).await;
+    let busy = fixture.store.busy.lock().await;
+    let loading = tokio::spawn({
+        let second = second.clone();
+        async move { seen(&second).await }
+    });
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    fixture.registrar.sign_out("alice", "e1").await;
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    drop(busy);
+    assert_eq!(loading.await.unwrap(), (Availability::OFFLINE, Vec::new()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_leaves_after_the_copy_forgot_everything_leaves_whole() {
+    let fixture = Fixture::new().await;
+    let owners = [(); 3].map(|()| fixture.in_pool(Arc::new(NoFence)));
+    owners[0].take(of_alice(), 1).await.unwrap();
+    publish(&owners[0], machine(Availability::AWAY)).await;
+    copied().await;
+    fixture.copy.lose_history();
+    owners[0].give(of_alice()).await;
+    owners[1].take(of_alice(), 2).await.unwrap();
+    // Also what nobody needed there.
+    fixture.copy.lose_history();
+    owners[1].give(of_alice()).await;
+    owners[2].take(of_alice(), 3).await.unwrap();
+    assert_eq!(seen(&owners[2]).await.0, Availability::AWAY);
 }
 
 #[tokio::test(start_paused = true)]

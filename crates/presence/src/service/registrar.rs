@@ -121,6 +121,8 @@ impl Inner {
                         .spawn(async move { inner.refresh_account(&entry).await });
                 }
             }
+            // A contact list shows what its user put there.
+            RegistrarChange::Group(_) => {}
             RegistrarChange::Policies => {
                 let inner = self.clone();
                 self.tasks.spawn(async move {

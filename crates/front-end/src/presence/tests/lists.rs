@@ -399,3 +399,27 @@ async fn a_list_too_large_for_one_notification_comes_in_several() {
     assert_eq!(known.len(), users.len());
     bob.hears_nothing(5 * SECOND).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_members_of_a_group_are_shown_in_its_place_and_change_with_it() {
+    let rig = Rig::new(&["amy", "bob", "carol"]).await;
+    rig.owner.set_contacts("bob", &["amy", "sales"]);
+    rig.owner.set_members("bob", Some(&["amy", "carol"]));
+    let mut bob = rig.client("bob").await;
+    let lines = "Supported: eventlist\nExpires: 600";
+    bob.subscribe_with("sip:contacts@example.test", "presence", lines, "")
+        .await;
+    let told = Told::of(&bob.notify().await);
+    assert_eq!(told.states(), ["amy: closed", "carol: closed"]);
+    rig.owner.set_members("bob", Some(&["amy"]));
+    let told = Told::of(&bob.notify().await);
+    assert_eq!(told.states(), ["amy: closed"]);
+    rig.owner.set_members("bob", None);
+    let told = Told::of(&bob.notify().await);
+    assert!(
+        told.list
+            .resources
+            .iter()
+            .any(|one| one.uri == "sip:sales@example.test")
+    );
+}

@@ -265,11 +265,27 @@ impl FrontEndService {
             return;
         }
         let (service, subscription) = (Arc::clone(self), Arc::clone(subscription));
-        self.presence.spawn(async move {
-            if let Err(error) = service.load_contacts(&subscription).await {
-                tracing::debug!(%error, "a contact list is shown as it was");
+        self.presence
+            .spawn_calls(async move { service.load_contacts_until_known(&subscription).await });
+    }
+
+    /// A group everybody has as a contact is news of every list here: they are looked up some at a time.
+    async fn load_contacts_until_known(self: &Arc<Self>, subscription: &Arc<Subscription>) {
+        let mut failures = 0_u32;
+        loop {
+            let loaded = match self.presence.reloads.acquire().await {
+                Ok(_turn) => self.load_contacts(subscription).await,
+                // Never closed.
+                Err(_) => return,
+            };
+            let Err(error) = loaded else { return };
+            if error.code == ErrorCode::NotFound || subscription.is_ended() {
+                return;
             }
-        });
+            tracing::debug!(%error, "a contact list is shown as it was");
+            tokio::time::sleep(backoff(failures)).await;
+            failures = failures.saturating_add(1);
+        }
     }
 
     /// Takes the watcher's contact list, to be told as a whole whatever the client was told before.

@@ -113,6 +113,34 @@ async fn linphone_watches_the_contact_list_the_server_keeps() -> Result<()> {
 }
 
 #[tokio::test]
+async fn linphone_watches_the_members_of_a_group() -> Result<()> {
+    let pool = Pool::start().await?;
+    let (amy, leo) = (pool.user("amy").await?, pool.user("leo").await?);
+    for user in ["bea", "dan"] {
+        pool.user(user).await?;
+    }
+    pool.group(&["amy", "bea"]).await?;
+    let contact = [
+        "user",
+        "contacts",
+        "leo@example.test",
+        "--add",
+        "sales@example.test",
+    ];
+    pool.sandbox.ctl(&contact, "").await?;
+    let linphone = pool.linphone_list(&leo, &[]).await?;
+    linphone.sees("amy", "offline").await?;
+    linphone.sees("bea", "offline").await?;
+    let lyncdrive = pool.lyncdrive(&amy, "desk").await?;
+    linphone.sees("amy", "online").await?;
+    pool.change_group("add", "dan").await?;
+    linphone.sees("dan", "offline").await?;
+    ensure!(lyncdrive.quit().await? == 0, "the end is not as it should be");
+    linphone.sees("amy", "offline").await?;
+    linphone.quit().await
+}
+
+#[tokio::test]
 async fn what_simple_clients_see_follows_the_access_level() -> Result<()> {
     let pool = Pool::start().await?;
     let amy = pool.user("amy").await?;

@@ -131,6 +131,75 @@ async fn lyncdrive_sees_baresip_come_and_go() -> Result<()> {
     lyncdrive.sees("bea", "offline").await
 }
 
+/// The client knows nothing of such groups: the server shows the members in a group of contacts.
+#[tokio::test]
+async fn lyncdrive_sees_the_members_of_a_group() -> Result<()> {
+    let pool = Pool::start().await?;
+    let (amy, dan) = (pool.user("amy").await?, pool.user("dan").await?);
+    let (bea, _) = (pool.user("bea").await?, pool.user("leo").await?);
+    pool.group(&["dan"]).await?;
+    let mut client = pool.lyncdrive(&amy, "desk").await?;
+    pool.published(1).await?;
+    client.command("add sales@example.test").await?;
+    client.event_about("buddy-added", "dan").await?;
+    client.event_about("buddy-removed", "sales").await?;
+    let mut other = pool.lyncdrive(&dan, "sofa").await?;
+    client.sees("dan", "available").await?;
+    // Somebody comes into the group, and is seen without a new sign-in.
+    pool.change_group("add", "bea").await?;
+    client.event_about("buddy-added", "bea").await?;
+    let baresip = pool.baresip_with_presence(&bea, &[]).await?;
+    client.sees("bea", "available").await?;
+    client.command("buddies").await?;
+    client.event("buddies-done").await?;
+    let buddies = client.events("buddy");
+    for user in ["dan", "bea"] {
+        let of_sales = |buddy: &&serde_json::Value| {
+            let text = buddy.to_string();
+            text.contains(&format!("{user}@example.test")) && text.contains("\"Sales\"")
+        };
+        ensure!(
+            buddies.iter().any(|buddy| of_sales(&buddy)),
+            "{user}: {buddies:?}"
+        );
+    }
+    // What the user adds has a number that counts on.
+    client.command("add leo@example.test Friends").await?;
+    client.event_about("buddy-added", "leo").await?;
+    pool.change_group("remove", "bea").await?;
+    client.event_about("buddy-removed", "bea").await?;
+    other.command("status be-right-back").await?;
+    client.sees("dan", "be-right-back").await?;
+    // Who is in it, and what it is called, is not the user's to say.
+    client.command("remove dan@example.test").await?;
+    client.event_about("buddy-added", "dan").await?;
+    let rename = ["group", "set", "sales@example.test", "--display-name", "Sellers"];
+    pool.sandbox.ctl(&rename, "").await?;
+    test_support::within("the new name", async {
+        loop {
+            client.command("buddies").await?;
+            client.event("buddies-done").await?;
+            let of_sellers = |buddy: &serde_json::Value| buddy.to_string().contains("\"Sellers\"");
+            if client.events("buddy").iter().any(of_sellers) {
+                return anyhow::Ok(());
+            }
+        }
+    })
+    .await?;
+    let leave = [
+        "user",
+        "contacts",
+        "amy@example.test",
+        "--remove",
+        "sales@example.test",
+    ];
+    pool.sandbox.ctl(&leave, "").await?;
+    client.event_about("buddy-removed", "dan").await?;
+    baresip.quit().await?;
+    ensure!(client.quit().await? == 0, "not signed in any more");
+    Ok(())
+}
+
 /// By the form for a search and by "Get info", which asks for one person by the address.
 #[tokio::test]
 async fn lyncdrive_finds_people() -> Result<()> {
@@ -211,6 +280,25 @@ impl Pool {
             Ok(list.contains(group).then_some(list))
         })
         .await
+    }
+
+    /// Makes the group of sales with these members.
+    pub(crate) async fn group(&self, members: &[&str]) -> Result<()> {
+        let sales = "sales@example.test";
+        let create = ["group", "create", sales, "--display-name", "Sales"];
+        self.sandbox.ctl(&create, "").await?;
+        for member in members {
+            self.change_group("add", member).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds a member to the group, or removes one.
+    pub(crate) async fn change_group(&self, verb: &str, member: &str) -> Result<()> {
+        let member = format!("{member}@example.test");
+        let change = ["group", verb, "sales@example.test", &member];
+        self.sandbox.ctl(&change, "").await?;
+        Ok(())
     }
 
     /// Waits until so many requests to publish were accepted: a Lync-family client that has signed in makes one.

@@ -2,6 +2,7 @@
 
 use rpc::presence::{
     Contact, ContactChange, ContactChanged, ContactGroup, ContactList, ContactNews, ContactRefusal,
+    PresenceVersion,
 };
 use sip_types::AddressOfRecord;
 use store::{ContactsWrite, StoredContact, StoredContacts, StoredGroup};
@@ -13,6 +14,15 @@ pub(crate) const DEFAULT_GROUP: u32 = 1;
 
 /// And its name.
 const DEFAULT_GROUP_NAME: &str = "~";
+
+/// The first number of a group that shows the members of an organisational group: the user's own have smaller ones.
+const FIRST_LISTED: u32 = 1 << 30;
+
+/// The number of the group that shows the members of a contact that is an organisational group: another for each, and the same
+/// for as long as it is a contact.
+fn listed_id(added: u64) -> u32 {
+    FIRST_LISTED | u32::try_from(added % u64::from(FIRST_LISTED)).unwrap_or(0)
+}
 
 /// A contact list with what is remembered of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,6 +60,8 @@ impl ContactBook {
                         external_uri: String::new(),
                     }],
                     contacts: Vec::new(),
+                    listed_groups: Vec::new(),
+                    version: PresenceVersion::default(),
                 },
                 last_group: DEFAULT_GROUP,
                 added: Vec::new(),
@@ -74,13 +86,21 @@ impl ContactBook {
                 delta: stored.delta,
                 groups: groups.collect(),
                 contacts: contacts.collect(),
+                listed_groups: Vec::new(),
+                version: PresenceVersion::default(),
             },
             last_group: stored.last_group,
             added,
         }
     }
 
-    /// The list.
+    /// The number of the group that shows the members of this contact, if it is an organisational group.
+    pub(crate) fn listed_id(&self, contact: &AddressOfRecord) -> Option<u32> {
+        let added = self.added.get(self.position(contact)?)?;
+        Some(listed_id(*added))
+    }
+
+    /// The list, without the organisational groups in it.
     pub(crate) fn list(&self) -> &ContactList {
         &self.list
     }
@@ -109,6 +129,7 @@ impl ContactBook {
             user: user.clone(),
             previous: self.list.delta,
             delta: after.list.delta,
+            has_groups: false,
             changed,
         };
         Ok(Change { after, write, news })
@@ -139,6 +160,9 @@ impl ContactBook {
                 self.list.groups.push(group.clone());
                 Ok(ContactChanged::AddedGroup(group))
             }
+            ContactChange::ModifyGroup(group) if group.id >= FIRST_LISTED => Err(ContactRefusal::Invalid(
+                "only administrators change an organisational group".to_owned(),
+            )),
             ContactChange::ModifyGroup(group) => {
                 check_not_default(group.id)?;
                 check_group_name(&group.name)?;
@@ -146,6 +170,11 @@ impl ContactBook {
                 let at = self.group(group.id)?;
                 self.list.groups[at] = group.clone();
                 Ok(ContactChanged::ModifiedGroup(group))
+            }
+            // A client sees a group of contacts, and there is a contact.
+            ContactChange::DeleteGroup(id) if id >= FIRST_LISTED => {
+                let at = self.added.iter().position(|added| listed_id(*added) == id);
+                self.delete(at.ok_or(ContactRefusal::NotFound("group"))?)
             }
             ContactChange::DeleteGroup(id) => {
                 check_not_default(id)?;
@@ -155,12 +184,15 @@ impl ContactBook {
             }
             ContactChange::SetContact(contact) => self.set(contact, max_contacts),
             ContactChange::DeleteContact(uri) => {
-                let at = self.position(&uri).ok_or(ContactRefusal::NotFound("contact"))?;
-                self.list.contacts.remove(at);
-                self.added.remove(at);
-                Ok(ContactChanged::DeletedContact(uri))
+                self.delete(self.position(&uri).ok_or(ContactRefusal::NotFound("contact"))?)
             }
         }
+    }
+
+    fn delete(&mut self, at: usize) -> Result<ContactChanged, ContactRefusal> {
+        let gone = self.list.contacts.remove(at);
+        self.added.remove(at);
+        Ok(ContactChanged::DeletedContact(gone.uri))
     }
 
     fn set(&mut self, mut contact: Contact, max_contacts: u32) -> Result<ContactChanged, ContactRefusal> {
@@ -168,6 +200,8 @@ impl ContactBook {
         check_external(&contact.external_uri)?;
         contact.groups.sort_unstable();
         contact.groups.dedup();
+        // Who is a member of an organisational group is not the user's to say; the rest is what the user says of a person.
+        contact.groups.retain(|id| *id < FIRST_LISTED);
         for id in &contact.groups {
             self.group(*id)?;
         }

@@ -19,6 +19,10 @@ pub(crate) const MAX_NAME_BYTES: usize = 256;
 /// Longest external address of a group or a contact, bytes.
 pub(crate) const MAX_EXTERNAL_URI_BYTES: usize = 1_024;
 
+/// Members of all organisational groups of a contact list that are shown in their place; a group for which there is no room
+/// is shown itself.
+pub(crate) const MAX_SHOWN_MEMBERS: u32 = 1_000;
+
 /// Bounds, rates and waiting times. All can be set, none can be switched off.
 #[derive(Clone, Debug)]
 pub struct Limits {

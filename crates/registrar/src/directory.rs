@@ -1,12 +1,12 @@
-//! Administration: accounts, sessions, policies, totals.
+//! Administration: accounts, sessions, policies, totals. Groups are in `groups`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use rpc::{
-    AccountChange, AccountView, ClientFamily, Directory, EffectivePolicy, Error, ErrorCode, ImMode,
-    NewAccount, PolicyScope, PolicyView, RegistrarChange, SessionView,
+    AccountChange, AccountView, ClientFamily, Directory, EffectivePolicy, Error, ErrorCode, GroupChange,
+    GroupView, ImMode, NewAccount, NewGroup, PolicyScope, PolicyView, RegistrarChange, SessionView,
 };
 use sip_types::AddressOfRecord;
 use store::{Account, AccountPatch, CredentialKind, StoredAccount};
@@ -22,7 +22,7 @@ const MAX_ADDRESS: usize = 255;
 /// Longest name of a person or a site, in characters.
 const MAX_NAME: usize = 128;
 /// Accounts returned at once.
-const MAX_PAGE: u32 = 1_000;
+pub(crate) const MAX_PAGE: u32 = 1_000;
 
 fn view_of(stored: &StoredAccount) -> AccountView {
     AccountView {
@@ -36,7 +36,7 @@ fn view_of(stored: &StoredAccount) -> AccountView {
 }
 
 /// An address that every client can write as user name and in a URI: what Digest, NTLM and SIP use as syntax is left out.
-fn check_address(aor: &AddressOfRecord, domains: &[String]) -> Result<(), Error> {
+pub(crate) fn check_address(aor: &AddressOfRecord, domains: &[String]) -> Result<(), Error> {
     if !domains.iter().any(|domain| domain == aor.domain()) {
         return Err(invalid(format!(
             "{} is not a domain of this pool; it has {}",
@@ -63,7 +63,7 @@ fn check_name(what: &str, name: &str) -> Result<String, Error> {
     Ok(name.to_owned())
 }
 
-fn check_display_name(name: &str, aor: &AddressOfRecord) -> Result<String, Error> {
+pub(crate) fn check_display_name(name: &str, aor: &AddressOfRecord) -> Result<String, Error> {
     let name = check_name("a display name", name)?;
     Ok(if name.is_empty() {
         aor.user().to_owned()
@@ -150,6 +150,7 @@ impl Inner {
     }
 
     async fn delete_account(&self, aor: &AddressOfRecord) -> Result<(), Error> {
+        let groups = self.stores.groups.groups_of(aor).await.map_err(store_failed)?;
         let was_there = self
             .stores
             .accounts
@@ -161,6 +162,9 @@ impl Inner {
         self.accounts.forget(aor);
         self.end_all(aor, None).await?;
         self.announce_account_ended(aor);
+        for group in groups {
+            self.watchers.publish(RegistrarChange::Group(Some(group)));
+        }
         if !was_there {
             return Err(not_found(format!("there is no user {aor}")));
         }
@@ -292,6 +296,29 @@ impl Directory for RegistrarService {
 
     async fn kick(&self, aor: &AddressOfRecord, endpoint: Option<&str>) -> Result<u32, Error> {
         self.inner.kick(aor, endpoint).await
+    }
+
+    async fn create_group(&self, group: NewGroup) -> Result<GroupView, Error> {
+        self.inner.create_group(group).await
+    }
+
+    async fn change_group(&self, address: &AddressOfRecord, change: GroupChange) -> Result<GroupView, Error> {
+        self.inner.change_group(address, change).await
+    }
+
+    async fn delete_group(&self, address: &AddressOfRecord) -> Result<(), Error> {
+        self.inner.delete_group(address).await
+    }
+
+    async fn group(
+        &self,
+        address: &AddressOfRecord,
+    ) -> Result<Option<(GroupView, Vec<AddressOfRecord>)>, Error> {
+        self.inner.group(address).await
+    }
+
+    async fn groups(&self, after: Option<&AddressOfRecord>, limit: u32) -> Result<Vec<GroupView>, Error> {
+        self.inner.groups(after, limit).await
     }
 
     async fn create_policy(

@@ -67,10 +67,16 @@ impl Inner {
                 self.watchers.publish(RegistrarChange::Policies);
                 Ok(())
             }
+            StoreChange::Group(address) => {
+                self.watchers
+                    .publish(RegistrarChange::Group(Some(address.clone())));
+                Ok(())
+            }
             StoreChange::Everything => {
                 self.accounts.forget_all();
                 self.engine.refresh().await?;
                 self.watchers.publish(RegistrarChange::Policies);
+                self.watchers.publish(RegistrarChange::Group(None));
                 // One after the other: the store may just have come back, and everybody asks it now.
                 for aor in self.locations.users() {
                     self.look_at(&aor).await?;

@@ -34,6 +34,7 @@ mod epoch;
 mod error;
 mod expiry;
 mod following;
+mod groups;
 mod gruu;
 mod location;
 mod policy;

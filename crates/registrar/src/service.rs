@@ -11,7 +11,7 @@ use rpc::{
 use sip_auth::seal::SealKey;
 use sip_auth::throttle::{AddressThrottle, UserThrottle};
 use sip_types::AddressOfRecord;
-use store::{AccountStore, AuditStore, BindingStore, ChangeFeed, PlaceStore, PolicyStore};
+use store::{AccountStore, AuditStore, BindingStore, ChangeFeed, GroupStore, PlaceStore, PolicyStore};
 use telemetry::names::{self, label};
 use telemetry::{LogBudget, Page};
 use tokio::sync::Semaphore;
@@ -75,26 +75,29 @@ impl RegistrarConfig {
 pub struct Stores {
     /// Accounts and sealed credentials.
     pub accounts: Arc<dyn AccountStore>,
+    /// Organisational groups.
+    pub groups: Arc<dyn GroupStore>,
     /// Policies and grants.
     pub policies: Arc<dyn PolicyStore>,
     /// Sites and domains.
     pub places: Arc<dyn PlaceStore>,
     /// The audit log.
     pub audit: Arc<dyn AuditStore>,
-    /// Changes of accounts and policies that others make.
+    /// Changes of accounts, groups and policies that others make.
     pub changes: Arc<dyn ChangeFeed>,
     /// Bindings.
     pub bindings: Arc<dyn BindingStore>,
 }
 
 impl Stores {
-    /// A directory that is all four durable stores and tells of changes, and a location service.
+    /// A directory that is all five durable stores and tells of changes, and a location service.
     pub fn new<D>(directory: Arc<D>, bindings: Arc<dyn BindingStore>) -> Self
     where
-        D: AccountStore + PolicyStore + PlaceStore + AuditStore + ChangeFeed,
+        D: AccountStore + GroupStore + PolicyStore + PlaceStore + AuditStore + ChangeFeed,
     {
         Stores {
             accounts: directory.clone(),
+            groups: directory.clone(),
             policies: directory.clone(),
             places: directory.clone(),
             audit: directory.clone(),

@@ -174,6 +174,8 @@ impl Inner {
             RegistrarChange::Bindings(change) => self.shards.forget_location(&change.aor),
             RegistrarChange::Account(aor) => self.shards.forget_user(aor),
             RegistrarChange::Policies => self.shards.forget_policies(),
+            // Nothing is cached of groups.
+            RegistrarChange::Group(_) => {}
         }
         // A watcher that does not keep up loses its stream.
         let mut watchers = self.watchers.lock();

@@ -12,9 +12,9 @@ use futures_util::stream::SelectAll;
 use parking_lot::Mutex;
 use rpc::{
     AccountChange, AccountView, Authenticate, Binding, Directory, DirectoryClient, EffectivePolicy, Error,
-    ErrorCode, Freshness, Identity, Location, NewAccount, PeopleFound, PeopleSearch, PolicyScope, PolicyView,
-    Refusal, Register, RegisterError, Registered, Registrar, RegistrarChange, RegistrarClient, SessionView,
-    Unregister,
+    ErrorCode, Freshness, GroupChange, GroupView, Identity, Location, NewAccount, NewGroup, PeopleFound,
+    PeopleSearch, PolicyScope, PolicyView, Refusal, Register, RegisterError, Registered, Registrar,
+    RegistrarChange, RegistrarClient, SessionView, Unregister,
 };
 use sip_types::AddressOfRecord;
 use tokio::sync::mpsc;
@@ -353,6 +353,29 @@ impl Directory for RoutedRegistrar {
             |directory| async move { directory.kick(aor, endpoint).await },
         )
         .await
+    }
+
+    async fn create_group(&self, group: NewGroup) -> Result<GroupView, Error> {
+        self.any()?.create_group(group).await
+    }
+
+    async fn change_group(&self, address: &AddressOfRecord, change: GroupChange) -> Result<GroupView, Error> {
+        self.any()?.change_group(address, change).await
+    }
+
+    async fn delete_group(&self, address: &AddressOfRecord) -> Result<(), Error> {
+        self.any()?.delete_group(address).await
+    }
+
+    async fn group(
+        &self,
+        address: &AddressOfRecord,
+    ) -> Result<Option<(GroupView, Vec<AddressOfRecord>)>, Error> {
+        self.any()?.group(address).await
+    }
+
+    async fn groups(&self, after: Option<&AddressOfRecord>, limit: u32) -> Result<Vec<GroupView>, Error> {
+        self.any()?.groups(after, limit).await
     }
 
     async fn create_policy(

@@ -410,6 +410,8 @@ fn what_a_registrar_answers_comes_back_as_it_went() {
         }),
         RegistrarChange::Account(aor("alice@example.test")),
         RegistrarChange::Policies,
+        RegistrarChange::Group(Some(aor("sales@example.test"))),
+        RegistrarChange::Group(None),
     ] {
         same(
             &Some(before.clone()),

@@ -14,10 +14,10 @@ use rpc::EndpointId;
 use rpc::presence::{
     AccessRules, Activity, Availability, Bound, Contact, ContactCard, ContactChange, ContactChanged,
     ContactGroup, ContactList, ContactNews, ContactRefusal, Container, ContainerMember, CustomText,
-    FollowRefusal, Kept, KeptFormat, LevelView, Lifetime, MemberChange, MemberChanges, Note, NoteKind,
-    OwnData, PassedOn, Phone, PhoneKind, PresenceDocument, PresenceNews, PresenceVersion, Publication,
-    PublicationContent, PublicationKey, Publish, PublishOne, PublishRefusal, Published, SeenWatcher, Source,
-    StateInput, StoredVersion, WatcherStatus,
+    FollowRefusal, Kept, KeptFormat, LevelView, Lifetime, ListedGroup, MemberChange, MemberChanges, Note,
+    NoteKind, OwnData, PassedOn, Phone, PhoneKind, PresenceDocument, PresenceNews, PresenceVersion,
+    Publication, PublicationContent, PublicationKey, Publish, PublishOne, PublishRefusal, Published,
+    SeenWatcher, Source, StateInput, StoredVersion, WatcherStatus,
 };
 use rpc_wire::codec::presence;
 use rpc_wire::proto::presence::v1 as wire;
@@ -344,12 +344,15 @@ fn contact_news() -> impl Strategy<Value = ContactNews> {
         contact().prop_map(ContactChanged::ModifiedContact),
         aor().prop_map(ContactChanged::DeletedContact),
     ];
-    (aor(), any::<u64>(), any::<u64>(), changed).prop_map(|(user, previous, delta, changed)| ContactNews {
-        user,
-        previous,
-        delta,
-        changed,
-    })
+    (aor(), any::<u64>(), any::<u64>(), any::<bool>(), changed).prop_map(
+        |(user, previous, delta, has_groups, changed)| ContactNews {
+            user,
+            previous,
+            delta,
+            has_groups,
+            changed,
+        },
+    )
 }
 
 fn refusal() -> impl Strategy<Value = PublishRefusal> {
@@ -444,12 +447,13 @@ proptest! {
         contacts in contact_news(),
         partition in 0_u16..1024,
     ) {
-        use PresenceNews::{Contacts, Document, Lost, Own};
+        use PresenceNews::{Contacts, Document, GroupsChanged, Lost, Own};
         let partition = Partition::new(partition).unwrap();
         for before in [
             Document(document.clone()),
             Own(own.clone()),
             Contacts(Arc::new(contacts)),
+            GroupsChanged(document.presentity.clone()),
             Lost(partition),
         ] {
             let after = presence::news(sent(presence::news_to_wire(&before))).unwrap().unwrap();
@@ -489,7 +493,15 @@ proptest! {
             let after = presence::change(sent(presence::change_to_wire(&user, known, &before))).unwrap();
             prop_assert_eq!(after, (user.clone(), known, before));
         }
-        let before = ContactList { delta, groups, contacts };
+        let members = contacts.iter().map(|contact| contact.uri.clone()).collect();
+        let listed = |members| ListedGroup { address: user.clone(), name: words.clone(), id: number, members };
+        let before = ContactList {
+            delta,
+            groups,
+            contacts,
+            listed_groups: vec![listed(None), listed(Some(members))],
+            version: PresenceVersion { epoch: delta, count: u64::from(number) },
+        };
         prop_assert_eq!(&presence::list(sent(presence::list_to_wire(&before))).unwrap(), &before);
         for before in [
             Ok(news),

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use rig::{REALM, Rig, Way, account, aor, register};
 use rpc::{
-    AccountChange, Authenticate, BindingEnd, EndpointId, Error, ErrorCode, Freshness, PeopleFound,
-    PeopleSearch, Person, PolicyScope, PolicyValue, Proof, RegisterError, RegistrarChange, Unregister, Which,
+    AccountChange, Authenticate, BindingEnd, EndpointId, Error, ErrorCode, Freshness, GroupChange, NewGroup,
+    PeopleFound, PeopleSearch, Person, PolicyScope, PolicyValue, Proof, RegisterError, RegistrarChange,
+    Unregister, Which,
 };
 use sip_auth::digest::Algorithm;
 use sip_auth::digest::client::Challenge;
@@ -48,6 +49,7 @@ macro_rules! every_way {
 
 every_way! {
     accounts_are_made_changed_and_deleted,
+    groups_are_made_changed_and_deleted,
     policies_are_made_granted_and_taken_back,
     endpoints_sign_in_are_found_and_sign_out,
     a_register_that_changes_nothing_says_why,
@@ -304,6 +306,50 @@ async fn proofs_are_verified(rig: Rig) -> Rig {
 async fn next(changes: &mut ReceiverStream<RegistrarChange>) -> RegistrarChange {
     let change = tokio::time::timeout(Duration::from_secs(3), changes.next()).await;
     change.expect("a change is announced").expect("the stream stands")
+}
+
+async fn groups_are_made_changed_and_deleted(rig: Rig) -> Rig {
+    let directory = &rig.directory;
+    let mut changes = rig.registrar.watch().await.unwrap();
+    let sales = NewGroup {
+        address: aor("sales"),
+        display_name: "Sales".into(),
+    };
+    let made = directory.create_group(sales.clone()).await.unwrap();
+    assert_eq!((&made.display_name[..], made.size), ("Sales", 0));
+    assert!(made.created_at > 0);
+    assert!(matches!(next(&mut changes).await, RegistrarChange::Group(Some(group)) if group == aor("sales")));
+    assert_eq!(code(directory.create_group(sales).await), ErrorCode::Conflict);
+    let zoe = AddressOfRecord::parse("zoe@partner.test").unwrap();
+    let change = GroupChange {
+        display_name: Some("Sellers".into()),
+        add: vec![zoe.clone(), aor("bob"), aor("alice")],
+        remove: vec![aor("bob")],
+    };
+    let changed = directory
+        .change_group(&aor("sales"), change.clone())
+        .await
+        .unwrap();
+    assert_eq!((&changed.display_name[..], changed.size), ("Sellers", 2));
+    let nobody = directory.change_group(&aor("nobody"), change).await;
+    assert_eq!(code(nobody), ErrorCode::NotFound);
+    let found = directory.group(&aor("sales")).await.unwrap();
+    assert_eq!(found, Some((changed.clone(), vec![aor("alice"), zoe])));
+    assert_eq!(directory.group(&aor("nobody")).await.unwrap(), None);
+    let board = NewGroup {
+        address: aor("board"),
+        display_name: String::new(),
+    };
+    let board = directory.create_group(board).await.unwrap();
+    let after = board.address.clone();
+    assert_eq!(directory.groups(None, 1).await.unwrap(), [board]);
+    assert_eq!(directory.groups(Some(&after), 9).await.unwrap(), [changed]);
+    directory.delete_group(&aor("sales")).await.unwrap();
+    assert_eq!(
+        code(directory.delete_group(&aor("sales")).await),
+        ErrorCode::NotFound
+    );
+    rig
 }
 
 async fn changes_are_announced(rig: Rig) -> Rig {

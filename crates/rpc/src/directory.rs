@@ -1,4 +1,4 @@
-//! Administration of accounts and policies, the registrar role's second face.
+//! Administration of accounts, organisational groups and policies, the registrar role's second face.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -96,6 +96,39 @@ pub struct SessionView {
     pub expires_in: u32,
 }
 
+/// A new organisational group.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewGroup {
+    /// Its address, one of the pool's domains that no account has.
+    pub address: AddressOfRecord,
+    /// The name people see; empty: the user part.
+    pub display_name: String,
+}
+
+/// A change of an organisational group, made as a whole or not at all.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct GroupChange {
+    /// The name people see; `None` leaves it as it is.
+    pub display_name: Option<String>,
+    /// Members from now on: accounts, or addresses of other domains. Harmless for those who are.
+    pub add: Vec<AddressOfRecord>,
+    /// Members no more. Harmless for those who are not.
+    pub remove: Vec<AddressOfRecord>,
+}
+
+/// An organisational group as an administrator sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GroupView {
+    /// Its address.
+    pub address: AddressOfRecord,
+    /// The name people see.
+    pub display_name: String,
+    /// How many members it has.
+    pub size: u32,
+    /// Unix seconds.
+    pub created_at: i64,
+}
+
 /// Whom a policy is for. The nearest wins: tag before site before global.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum PolicyScope {
@@ -191,11 +224,11 @@ impl EffectivePolicy {
     }
 }
 
-/// Accounts and policies for administrators. Reads may be retried; writes are idempotent except `create_account` and
-/// `create_policy`, which answer Conflict when repeated.
+/// Accounts, organisational groups and policies for administrators. Reads may be retried; writes are idempotent except
+/// `create_account`, `create_group` and `create_policy`, which answer Conflict when repeated.
 #[async_trait]
 pub trait Directory: Send + Sync + 'static {
-    /// Creates an account. Conflict if it exists; InvalidRequest for a domain that is not the pool's.
+    /// Creates an account. Conflict if it exists or a group has its address; InvalidRequest for a domain that is not the pool's.
     async fn create_account(&self, account: NewAccount) -> Result<AccountView, Error>;
     /// Changes an account and returns it; NotFound if there is none.
     async fn change_account(
@@ -213,6 +246,21 @@ pub trait Directory: Send + Sync + 'static {
     async fn sessions(&self, aor: &AddressOfRecord) -> Result<Vec<SessionView>, Error>;
     /// Signs one endpoint (or all) of a user out; returns how many.
     async fn kick(&self, aor: &AddressOfRecord, endpoint: Option<&str>) -> Result<u32, Error>;
+    /// Creates an organisational group without members. Conflict if it exists or an account has its address; InvalidRequest for
+    /// a domain that is not the pool's.
+    async fn create_group(&self, group: NewGroup) -> Result<GroupView, Error>;
+    /// Changes a group and returns it. NotFound if there is none, or no account of a new member of the pool's domains;
+    /// InvalidRequest for too many members.
+    async fn change_group(&self, address: &AddressOfRecord, change: GroupChange) -> Result<GroupView, Error>;
+    /// Deletes a group; NotFound if there is none. Contacts of its address stay.
+    async fn delete_group(&self, address: &AddressOfRecord) -> Result<(), Error>;
+    /// One group and its members in order of address.
+    async fn group(
+        &self,
+        address: &AddressOfRecord,
+    ) -> Result<Option<(GroupView, Vec<AddressOfRecord>)>, Error>;
+    /// Groups in order of address, after `after`, at most `limit`.
+    async fn groups(&self, after: Option<&AddressOfRecord>, limit: u32) -> Result<Vec<GroupView>, Error>;
     /// Creates a policy. Conflict if it exists, NotFound for an unknown kind, InvalidRequest for an unknown setting.
     async fn create_policy(
         &self,

@@ -24,8 +24,8 @@ pub mod presence;
 mod registrar;
 
 pub use directory::{
-    AccountChange, AccountView, Directory, DirectoryClient, EffectivePolicy, NewAccount, PolicyScope,
-    PolicyValue, PolicyView, SessionView,
+    AccountChange, AccountView, Directory, DirectoryClient, EffectivePolicy, GroupChange, GroupView,
+    NewAccount, NewGroup, PolicyScope, PolicyValue, PolicyView, SessionView,
 };
 pub use endpoint::{
     ClientFamily, ConnectionId, ConversationKey, EndpointAddress, EndpointId, Epoch, ImMode, LegId, MessageId,

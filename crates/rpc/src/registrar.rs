@@ -235,6 +235,8 @@ pub enum RegistrarChange {
     Account(AddressOfRecord),
     /// Policies: whatever is cached of them, of whomever.
     Policies,
+    /// The organisational group of this address: made, changed or removed. `None`: any, for changes may have been missed.
+    Group(Option<AddressOfRecord>),
 }
 
 /// How old an answer may be.

@@ -13,6 +13,7 @@ use topology::SiteId;
 use crate::Database;
 use crate::columns::address;
 use crate::error::{driver, insert};
+use crate::groups::is_group;
 use crate::places::add_site;
 use crate::search::make_words;
 
@@ -138,6 +139,12 @@ impl AccountStore for Database {
     async fn create_account(&self, new: StoredAccount) -> Result<(), StoreError> {
         let account = &new.account;
         let mut tx = self.write().await?;
+        if is_group(&mut tx, &account.aor).await? {
+            return Err(StoreError::Conflict(format!(
+                "{} is the address of a group",
+                account.aor
+            )));
+        }
         add_site(&mut tx, &account.site).await?;
         sqlx::query(
             "INSERT INTO accounts (aor, domain, display_name, site, enabled, created_at) VALUES (?, ?, ?, ?, ?, ?)",

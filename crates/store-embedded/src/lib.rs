@@ -1,7 +1,7 @@
 //! The durable stores of a Standard Edition in one local SQLite file: no server to run.
 //!
 //! [`Database`] implements [`store::AccountStore`], [`store::PolicyStore`], [`store::PresenceStore`],
-//! [`store::PlaceStore`] and [`store::AuditStore`], and is a [`store::ChangeFeed`] that never yields. It is **not** the
+//! [`store::GroupStore`], [`store::PlaceStore`] and [`store::AuditStore`], and is a [`store::ChangeFeed`] that never yields. It is **not** the
 //! location service (bindings are soft state and live in memory, [`store::memory::MemoryBindings`]) and not shared by
 //! processes: one process has the file open.
 //!
@@ -22,6 +22,7 @@ mod columns;
 mod contacts;
 mod database;
 mod error;
+mod groups;
 mod places;
 mod policies;
 mod presence;

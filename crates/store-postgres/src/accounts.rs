@@ -15,6 +15,7 @@ use crate::columns::address;
 use crate::connection::call;
 use crate::error::{driver, insert};
 use crate::feed::notify;
+use crate::groups::{groups_of, is_group};
 use crate::places::add_site;
 use crate::search::{make_words_of, search};
 
@@ -130,6 +131,12 @@ async fn write_credentials(
 async fn create(connection: &mut PgConnection, new: StoredAccount) -> Result<(), StoreError> {
     let account = &new.account;
     let mut tx = connection.begin().await.map_err(driver)?;
+    if is_group(&mut tx, &account.aor).await? {
+        return Err(StoreError::Conflict(format!(
+            "{} is the address of a group",
+            account.aor
+        )));
+    }
     add_site(&mut tx, &account.site).await?;
     sqlx::query(
         "INSERT INTO accounts (aor, domain, display_name, site, enabled, created_at) \
@@ -197,6 +204,7 @@ async fn change(
 
 async fn delete(connection: &mut PgConnection, aor: &AddressOfRecord) -> Result<bool, StoreError> {
     let mut tx = connection.begin().await.map_err(driver)?;
+    let groups = groups_of(&mut tx, aor).await?;
     let gone = sqlx::query("DELETE FROM accounts WHERE aor = $1")
         .bind(aor.as_str())
         .execute(&mut *tx)
@@ -204,6 +212,9 @@ async fn delete(connection: &mut PgConnection, aor: &AddressOfRecord) -> Result<
         .map_err(driver)?;
     if gone.rows_affected() == 0 {
         return Ok(false);
+    }
+    for group in groups {
+        notify(&mut tx, &StoreChange::Group(group)).await?;
     }
     notify(&mut tx, &StoreChange::Account(aor.clone())).await?;
     tx.commit().await.map_err(driver)?;

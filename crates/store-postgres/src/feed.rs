@@ -25,6 +25,7 @@ const CHANNEL: &str = "portico_changes";
 const POLICIES: &str = "policies";
 const EVERYTHING: &str = "everything";
 const ACCOUNT: &str = "account:";
+const GROUP: &str = "group:";
 
 /// Accounts named one by one in one transaction; of more it is said that everything changed.
 const NAMED: usize = 1_000;
@@ -39,6 +40,7 @@ fn payload(change: &StoreChange) -> String {
     match change {
         StoreChange::Account(aor) => format!("{ACCOUNT}{aor}"),
         StoreChange::Policies => POLICIES.to_owned(),
+        StoreChange::Group(address) => format!("{GROUP}{address}"),
         StoreChange::Everything => EVERYTHING.to_owned(),
     }
 }
@@ -47,10 +49,11 @@ fn change_of(payload: &str) -> StoreChange {
     if payload == POLICIES {
         return StoreChange::Policies;
     }
-    let aor = payload
-        .strip_prefix(ACCOUNT)
-        .and_then(|aor| AddressOfRecord::parse(aor).ok());
-    aor.map_or(StoreChange::Everything, StoreChange::Account)
+    let of = |prefix| AddressOfRecord::parse(payload.strip_prefix(prefix)?).ok();
+    let change = of(ACCOUNT).map(StoreChange::Account);
+    change
+        .or_else(|| of(GROUP).map(StoreChange::Group))
+        .unwrap_or(StoreChange::Everything)
 }
 
 /// Tells the other members of a change when this transaction commits.

@@ -1,8 +1,8 @@
 //! The durable stores of a pool in one Postgres database, shared by all of its members.
 //!
 //! [`Database`] implements [`store::AccountStore`], [`store::PolicyStore`], [`store::PresenceStore`],
-//! [`store::PlaceStore`] and [`store::AuditStore`], as `store-embedded` does for one process, and [`store::ChangeFeed`]:
-//! every write of accounts and policies tells the other members in the transaction that makes it, so that what they have
+//! [`store::GroupStore`], [`store::PlaceStore`] and [`store::AuditStore`], as `store-embedded` does for one process, and [`store::ChangeFeed`]:
+//! every write of accounts, policies and groups tells the other members in the transaction that makes it, so that what they have
 //! cached goes when it is old. Presence is kept by its owner alone. It is **not** the location service: bindings are soft
 //! state.
 //!
@@ -36,6 +36,7 @@ mod contacts;
 mod database;
 mod error;
 mod feed;
+mod groups;
 mod places;
 mod policies;
 mod presence;

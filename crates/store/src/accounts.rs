@@ -118,7 +118,7 @@ pub trait AccountStore: Send + Sync + 'static {
     /// Adds an account with its credentials.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] if it exists; [`StoreError::InvalidRequest`] if its domain was never added with
+    /// [`StoreError::Conflict`] if it exists, or a group has its address; [`StoreError::InvalidRequest`] if its domain was never added with
     /// [`crate::PlaceStore::add_domain`].
     async fn create_account(&self, account: StoredAccount) -> Result<(), StoreError>;
 
@@ -129,7 +129,8 @@ pub trait AccountStore: Send + Sync + 'static {
         patch: AccountPatch,
     ) -> Result<Option<StoredAccount>, StoreError>;
 
-    /// Removes an account, its credentials, its grants and what a [`crate::PresenceStore`] keeps of it. False if there was none.
+    /// Removes an account, its credentials, its grants, its places in groups and what a [`crate::PresenceStore`] keeps of it.
+    /// False if there was none.
     async fn delete_account(&self, aor: &AddressOfRecord) -> Result<bool, StoreError>;
 
     /// One account with its credentials: all that a sign-in needs, in one read.

@@ -13,6 +13,8 @@ pub enum StoreChange {
     Account(AddressOfRecord),
     /// Policies. Grants that ended with a policy are told as [`StoreChange::Account`] beside it.
     Policies,
+    /// The organisational group of this address: made, changed or removed.
+    Group(AddressOfRecord),
     /// Anything: changes may have been missed.
     Everything,
 }
@@ -20,7 +22,7 @@ pub enum StoreChange {
 /// Changes as they happen.
 pub type StoreChanges = BoxStream<'static, StoreChange>;
 
-/// Tells of changes of accounts and policies, whoever made them: the caller too, so acting on a change twice must do no harm.
+/// Tells of changes of accounts, policies and groups, whoever made them: the caller too, so acting on a change twice must do no harm.
 #[async_trait]
 pub trait ChangeFeed: Send + Sync + 'static {
     /// Follows changes from now on: each one committed after this call returned is yielded, at least once. Where the

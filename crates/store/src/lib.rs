@@ -10,6 +10,7 @@
 //! |---|---|---|
 //! | [`AccountStore`] | accounts, sealed credentials | SQL: must survive everything |
 //! | [`PolicyStore`] | policies and grants | SQL |
+//! | [`GroupStore`] | organisational groups and their members | SQL |
 //! | [`PresenceStore`] | static publications, access rules, contact lists | SQL: must survive everything |
 //! | [`PlaceStore`] | sites and SIP domains | SQL |
 //! | [`AuditStore`] | who changed what, refused sign-ins of interest | SQL |
@@ -35,6 +36,7 @@ mod binding_copy;
 mod bindings;
 mod changes;
 mod error;
+mod groups;
 mod leases;
 pub mod memory;
 mod partitioned;
@@ -58,6 +60,7 @@ pub use bindings::{
 };
 pub use changes::{ChangeFeed, StoreChange, StoreChanges};
 pub use error::StoreError;
+pub use groups::{GroupPatch, GroupStore, Groups, OrganisationalGroup};
 pub use leases::{
     Incarnation, LEASE_TTL_MS, Lease, LeaseStore, Owner, OwnerTable, PoolView, TableVersions, UNKNOWN_TABLES,
 };

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use sip_types::AddressOfRecord;
 
-use crate::StoreError;
+use crate::{Groups, StoreError};
 
 /// A publication that stays while its user is signed in nowhere. (category, instance, container) is its name.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -154,8 +154,10 @@ pub struct ContactsWrite {
 /// Writes compare: what they expect to be stored must be stored, else they are [`StoreError::Conflict`] and change
 /// nothing. So a member that lost its ownership without knowing can not overwrite what the next owner wrote, and a write
 /// that is repeated because its outcome is unknown is a conflict if the first one took.
+///
+/// Whoever reads a contact list also reads the organisational groups in it.
 #[async_trait]
-pub trait PresenceStore: Send + Sync + 'static {
+pub trait PresenceStore: Groups {
     /// All that is kept of a user but the contact list, in one consistent read.
     async fn presence(&self, user: &AddressOfRecord) -> Result<StoredPresence, StoreError>;
 

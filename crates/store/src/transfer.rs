@@ -16,6 +16,10 @@ pub enum Table {
     Sites,
     /// Accounts.
     Accounts,
+    /// Organisational groups.
+    Groups,
+    /// Their members.
+    GroupMembers,
     /// Sealed credentials.
     Credentials,
     /// Policies.
@@ -76,10 +80,12 @@ pub type Column = (&'static str, CellKind);
 
 impl Table {
     /// Every table, those first to which others refer.
-    pub const ALL: [Table; 13] = [
+    pub const ALL: [Table; 15] = [
         Table::Domains,
         Table::Sites,
         Table::Accounts,
+        Table::Groups,
+        Table::GroupMembers,
         Table::Credentials,
         Table::Policies,
         Table::Grants,
@@ -98,6 +104,8 @@ impl Table {
             Table::Domains => "sip_domains",
             Table::Sites => "sites",
             Table::Accounts => "accounts",
+            Table::Groups => "organisational_groups",
+            Table::GroupMembers => "organisational_group_members",
             Table::Credentials => "credentials",
             Table::Policies => "policies",
             Table::Grants => "grants",
@@ -124,6 +132,13 @@ impl Table {
                 ("enabled", Flag),
                 ("created_at", Number),
             ],
+            Table::Groups => &[
+                ("address", Text),
+                ("domain", Text),
+                ("display_name", Text),
+                ("created_at", Number),
+            ],
+            Table::GroupMembers => &[("address", Text), ("member", Text)],
             Table::Credentials => &[("aor", Text), ("kind", Text), ("sealed", Bytes)],
             Table::Policies => &[
                 ("kind", Text),
@@ -175,9 +190,9 @@ impl Table {
     /// How many columns make the key.
     pub const fn key(self) -> usize {
         match self {
-            Table::Domains | Table::Sites | Table::Accounts | Table::Audit => 1,
+            Table::Domains | Table::Sites | Table::Accounts | Table::Groups | Table::Audit => 1,
             Table::Rules | Table::ContactLists => 1,
-            Table::Credentials | Table::Grants => 2,
+            Table::Credentials | Table::Grants | Table::GroupMembers => 2,
             Table::Acknowledged | Table::ContactGroups | Table::Contacts => 2,
             Table::Policies => 3,
             Table::Publications => 4,

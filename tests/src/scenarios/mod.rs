@@ -14,6 +14,7 @@ mod envelopes;
 mod failover;
 mod floods;
 mod framing;
+mod groups;
 mod identity;
 mod limits;
 mod page;

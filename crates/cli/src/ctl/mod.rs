@@ -1,9 +1,11 @@
 //! `porticoctl`: the control tool. It speaks to a running server over the control socket in its data directory.
 
 mod client;
+mod confirm;
 mod csv;
 mod explain;
 mod failure;
+mod group;
 mod migrate;
 mod node;
 mod password;
@@ -66,6 +68,9 @@ pub enum Noun {
     /// Accounts and where they are signed in
     #[command(subcommand, visible_alias = "users")]
     User(user::Verb),
+    /// Organisational groups: addresses that stand for several people in contact lists
+    #[command(subcommand, visible_alias = "groups")]
+    Group(group::Verb),
     /// Policies: what is stored, who has them, what applies to whom
     #[command(subcommand, visible_alias = "policies")]
     Policy(policy::Verb),
@@ -119,6 +124,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 async fn dispatch(terms: &Terms, noun: Noun) -> Result<(), Failure> {
     match noun {
         Noun::User(verb) => user::run(terms, verb).await,
+        Noun::Group(verb) => group::run(terms, verb).await,
         Noun::Policy(verb) => policy::run(terms, verb).await,
         Noun::Presence(verb) => presence::run(terms, verb).await,
         Noun::Explain(verb) => explain::run(terms, verb).await,

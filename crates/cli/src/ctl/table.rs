@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use server::control::api::{Session, User, Value};
+use server::control::api::{Group, GroupMembers, Session, User, Value};
 
 use crate::out::table;
 
@@ -20,6 +20,26 @@ pub(super) fn users(users: &[User]) -> String {
         })
         .collect();
     table(&["address", "name", "site", "enabled", "ntlm"], &rows)
+}
+
+pub(super) fn groups(groups: &[Group]) -> String {
+    let rows: Vec<Vec<String>> = groups
+        .iter()
+        .map(|group| {
+            vec![
+                group.address.clone(),
+                group.display_name.clone(),
+                group.size.to_string(),
+            ]
+        })
+        .collect();
+    table(&["address", "name", "members"], &rows)
+}
+
+pub(super) fn group_members(group: &GroupMembers) -> String {
+    let rows: Vec<Vec<String>> = group.members.iter().map(|member| vec![member.clone()]).collect();
+    let head = groups(std::slice::from_ref(&group.group));
+    head + &table(&["member"], &rows)
 }
 
 pub(super) fn sessions(sessions: &[Session]) -> String {

@@ -3,7 +3,6 @@
 mod bulk;
 mod contacts;
 
-use std::io::{self, BufRead, IsTerminal};
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -12,6 +11,7 @@ use serde_json::json;
 use server::control::api::{Kicked, NewUser, Session, User, UserChange};
 
 use super::client::segment;
+use super::confirm::confirm;
 use super::failure::Failure;
 use super::password::{self, Password};
 use super::{Format, Terms, table};
@@ -258,21 +258,6 @@ async fn delete(terms: &Terms, address: &str, yes: bool) -> Result<(), Failure> 
     terms.client.delete(&path(address)).await?;
     terms.done(&format!("deleted {address}"));
     Ok(())
-}
-
-/// Asks a person; a script has to say --yes.
-fn confirm(question: &str) -> Result<(), Failure> {
-    if !io::stdin().is_terminal() {
-        return Err(Failure::usage("nobody is there to ask: say --yes"));
-    }
-    eprint!("{question} [y/N] ");
-    let mut line = String::new();
-    io::stdin().lock().read_line(&mut line).map_err(Failure::failed)?;
-    if line.trim().eq_ignore_ascii_case("y") {
-        Ok(())
-    } else {
-        Err(Failure::Failed("not done".to_owned()))
-    }
 }
 
 async fn kick(terms: &Terms, address: &str, endpoint: Option<String>) -> Result<(), Failure> {

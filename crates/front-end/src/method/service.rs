@@ -313,15 +313,13 @@ async fn contacts(incoming: &Incoming, delta: u32, operation: ContactOperation) 
         }
         Err(refusal) => refusal,
     };
+    // It counts its requests, shows what it asked for, and goes wrong until it is told the whole list.
+    incoming
+        .service
+        .tell_whole_list(subscription(incoming, Package::RoamingContacts));
     let status = match &refusal {
         ContactRefusal::NotFound(_) => StatusCode::NOT_FOUND,
-        ContactRefusal::Stale(_) => {
-            // It counts its requests and goes wrong until it is told the whole list.
-            incoming
-                .service
-                .tell_whole_list(subscription(incoming, Package::RoamingContacts));
-            StatusCode::CONFLICT
-        }
+        ContactRefusal::Stale(_) => StatusCode::CONFLICT,
         ContactRefusal::Limit(_) => StatusCode::FORBIDDEN,
         ContactRefusal::Invalid(_) => StatusCode::BAD_REQUEST,
     };

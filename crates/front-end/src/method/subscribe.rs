@@ -543,7 +543,7 @@ async fn again(
         wait_for_members(incoming, subscription).await;
     }
     if subscription.package == Package::RoamingContacts {
-        let loaded = service.load_contacts(subscription).await;
+        let loaded = service.load_whole_contacts(subscription).await;
         loaded.map_err(|error| owner_failed(&error))?;
     }
     let first = subscription.first(service, everything);

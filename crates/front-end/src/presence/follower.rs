@@ -99,7 +99,21 @@ impl FrontEndService {
                     }
                 }
             }
+            PresenceNews::GroupsChanged(user) => self.groups_changed(&user),
             PresenceNews::Lost(_) => {}
+        }
+    }
+
+    /// Organisational groups in a contact list changed: whoever shows it looks it up.
+    fn groups_changed(self: &Arc<Self>, user: &AddressOfRecord) {
+        for subscription in self.presence.following.own_subscriptions(user) {
+            let has_list = subscription.with_content(|content| match content {
+                Content::Contacts(contacts) => contacts.groups_changed(),
+                _ => true,
+            });
+            if has_list {
+                self.reload_contacts(&subscription, None);
+            }
         }
     }
 
@@ -244,6 +258,7 @@ impl FrontEndService {
     /// A client lost count of its contact list.
     pub(crate) fn tell_whole_list(self: &Arc<Self>, subscription: Option<Arc<Subscription>>) {
         if let Some(subscription) = subscription {
+            forget_contacts(&subscription);
             self.reload_contacts(&subscription, None);
         }
     }
@@ -251,7 +266,7 @@ impl FrontEndService {
     /// A contact list changed, perhaps: a subscription that shows it looks it up, unless it is at this number already.
     fn reload_contacts(self: &Arc<Self>, subscription: &Arc<Subscription>, delta: Option<u64>) {
         let number = subscription.with_content(|content| match content {
-            Content::List(list) => list.contacts,
+            Content::List(list) => list.contacts.map(|(number, _)| number),
             Content::Contacts(contacts) => contacts.number(),
             _ => None,
         });
@@ -259,11 +274,39 @@ impl FrontEndService {
             return;
         }
         let (service, subscription) = (Arc::clone(self), Arc::clone(subscription));
-        self.presence.spawn(async move {
-            if let Err(error) = service.load_contacts(&subscription).await {
-                tracing::debug!(%error, "a contact list is shown as it was");
+        self.presence
+            .spawn_calls(async move { service.load_contacts_until_known(&subscription).await });
+    }
+
+    /// A group everybody has as a contact is news of every list here: they are looked up some at a time.
+    async fn load_contacts_until_known(self: &Arc<Self>, subscription: &Arc<Subscription>) {
+        let mut failures = 0_u32;
+        loop {
+            let loaded = match self.presence.reloads.acquire().await {
+                Ok(_turn) => self.load_contacts(subscription).await,
+                // Never closed.
+                Err(_) => return,
+            };
+            let Err(error) = loaded else { return };
+            if error.code == ErrorCode::NotFound || subscription.is_ended() {
+                return;
             }
-        });
+            tracing::debug!(%error, "a contact list is shown as it was");
+            tokio::time::sleep(backoff(failures)).await;
+            failures = failures.saturating_add(1);
+        }
+    }
+
+    /// Takes the watcher's contact list, to be told as a whole whatever the client was told before.
+    ///
+    /// # Errors
+    /// Those of the owner.
+    pub(crate) async fn load_whole_contacts(
+        self: &Arc<Self>,
+        subscription: &Arc<Subscription>,
+    ) -> Result<(), rpc::Error> {
+        forget_contacts(subscription);
+        self.load_contacts(subscription).await
     }
 
     /// Takes the watcher's contact list for the members of a list, or to be told as it is.
@@ -283,12 +326,19 @@ impl FrontEndService {
             if is_set {
                 subscription.tell(self, News::Own);
             }
+            let is_old = subscription.with_content(|content| match content {
+                Content::Contacts(known) => known.take_again(),
+                _ => false,
+            });
+            if is_old {
+                self.reload_contacts(subscription, None);
+            }
             return Ok(());
         }
         let is_newer = subscription.with_content(|content| match content {
             Content::List(list) => match &mut list.contacts {
-                Some(number) if *number <= contacts.delta => {
-                    *number = contacts.delta;
+                Some(known) if *known <= (contacts.delta, contacts.version) => {
+                    *known = (contacts.delta, contacts.version);
                     true
                 }
                 _ => false,
@@ -296,11 +346,11 @@ impl FrontEndService {
             _ => false,
         });
         if is_newer {
-            let shown = contacts.contacts.iter().filter(|contact| contact.subscribed);
-            let entries = shown.map(|contact| Entry {
-                uri: contact.uri.to_uri_string(),
-                who: Some(contact.uri.clone()),
-                name: contact.name.clone(),
+            let shown = contacts.shown().into_iter().filter(|shown| shown.subscribed);
+            let entries = shown.map(|shown| Entry {
+                uri: shown.uri.to_uri_string(),
+                who: Some(shown.uri),
+                name: shown.name,
             });
             let entries = entries.take(super::list::MEMBERS).collect();
             self.set_members(subscription, entries);
@@ -364,6 +414,14 @@ impl FrontEndService {
             self.presence.following.unreported(&presentity, watchers, now());
         }
     }
+}
+
+fn forget_contacts(subscription: &Subscription) {
+    subscription.with_content(|content| {
+        if let Content::Contacts(contacts) = content {
+            contacts.forget();
+        }
+    });
 }
 
 /// How long to wait after so many failures.

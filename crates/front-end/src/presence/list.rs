@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use hashbrown::HashSet;
+use rpc::presence::PresenceVersion;
 use sip_bodies::lang_text::LangText;
 use sip_bodies::multipart::{Related, RelatedPart, RelatedStyle};
 use sip_bodies::rlmi::{Instance, Resource, ResourceList};
@@ -51,8 +52,8 @@ pub(crate) struct List {
     /// The URI that was subscribed to, letter for letter.
     uri: String,
     style: RelatedStyle,
-    /// It is the watcher's own contact list, at this number.
-    pub(crate) contacts: Option<u64>,
+    /// It is the watcher's own contact list, at this number and version.
+    pub(crate) contacts: Option<(u64, PresenceVersion)>,
     members: Vec<Member>,
     version: u32,
     /// Somebody was removed: only a full document says so (RFC 4662 section 5.2).
@@ -72,7 +73,7 @@ impl List {
         List {
             uri,
             style,
-            contacts: contacts.then_some(0),
+            contacts: contacts.then_some((0, PresenceVersion::default())),
             members: Vec::new(),
             version: 0,
             removed: false,

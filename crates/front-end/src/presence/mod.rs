@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use rpc::PresenceClient;
 use sip_types::AddressOfRecord;
+use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tokio_util::task::TaskTracker;
 
@@ -68,6 +69,8 @@ pub(crate) struct PresenceFace {
     pub(crate) following: Following,
     /// NOTIFYs and calls to owners: not counted with the requests that wait for an answer.
     tasks: TaskTracker,
+    /// Contact lists that are looked up again at the same time.
+    reloads: Semaphore,
     stopping: CancellationToken,
 }
 
@@ -78,6 +81,7 @@ impl PresenceFace {
             client,
             following: Following::default(),
             tasks: TaskTracker::new(),
+            reloads: Semaphore::new(follower::CALLS),
             stopping,
         }
     }

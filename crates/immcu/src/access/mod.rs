@@ -243,7 +243,7 @@ impl Inner {
             },
             PresenceNews::Lost(partition) => self.is_old(partition),
             // For the endpoints of users.
-            PresenceNews::Own(_) | PresenceNews::Contacts(_) => {}
+            PresenceNews::Own(_) | PresenceNews::Contacts(_) | PresenceNews::GroupsChanged(_) => {}
         }
     }
 

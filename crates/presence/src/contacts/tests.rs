@@ -206,3 +206,38 @@ async fn what_is_written_reads_back_as_the_list_there_is() {
         book = changed.after;
     }
 }
+
+#[test]
+fn the_group_of_an_organisational_group_is_deleted_with_the_contact_and_never_renamed() {
+    let book = with_bob();
+    let bob = aor("bob@example.test");
+    let id = book.listed_id(&bob).unwrap();
+    assert!(id >= FIRST_LISTED);
+    assert_eq!(book.listed_id(&aor("sales@example.test")), None);
+    let refused = change(&book, ContactChange::ModifyGroup(group(id, "Mine")));
+    assert!(matches!(refused, Err(ContactRefusal::Invalid(_))), "{refused:?}");
+    let refused = change(&book, ContactChange::DeleteGroup(id + 1));
+    assert_eq!(refused, Err(ContactRefusal::NotFound("group")));
+    let changed = change(&book, ContactChange::DeleteGroup(id)).unwrap();
+    assert_eq!(changed.news.changed, ContactChanged::DeletedContact(bob.clone()));
+    assert_eq!(changed.write.remove_contacts, [bob]);
+    assert_eq!(changed.after.list().contacts, []);
+}
+
+#[test]
+fn what_a_user_says_of_a_member_is_said_of_a_contact() {
+    let book = with_bob();
+    let id = book.listed_id(&aor("bob@example.test")).unwrap();
+    let carol = ContactChange::SetContact(contact("carol@example.test", &[id]));
+    let changed = change(&book, carol).unwrap();
+    assert_eq!(
+        changed.news.changed,
+        ContactChanged::AddedContact(contact("carol@example.test", &[1]))
+    );
+    let bob = ContactChange::SetContact(contact("bob@example.test", &[2, id]));
+    let changed = change(&book, bob).unwrap();
+    assert_eq!(
+        changed.news.changed,
+        ContactChanged::ModifiedContact(contact("bob@example.test", &[2]))
+    );
+}

@@ -38,6 +38,7 @@ impl Fixture {
             display_name: "Alice".to_owned(),
             policy: PresencePolicy {
                 max_contacts: 250,
+                max_group_size: 100,
                 max_prompted: 200,
                 privacy_mode: false,
             },

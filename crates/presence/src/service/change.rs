@@ -305,7 +305,7 @@ impl Inner {
             Some(book) => book,
             None => self.read_contacts(user).await?,
         };
-        Ok(Arc::new(book.list().clone()))
+        self.with_groups(&entry, &book).await.map(Arc::new)
     }
 
     pub(super) async fn change_contacts(
@@ -335,10 +335,12 @@ impl Inner {
             Some(book) => book,
             None => self.read_contacts(&entry.user).await?,
         };
-        let changed = match book.change(&entry.user, known, change, max_contacts, &self.limits) {
+        let has_groups = self.touches_groups(&entry.user, &change).await?;
+        let mut changed = match book.change(&entry.user, known, change, max_contacts, &self.limits) {
             Ok(changed) => changed,
             Err(refusal) => return Ok(Err(refusal)),
         };
+        changed.news.has_groups = has_groups;
         match self.store.write_contacts(&entry.user, &changed.write).await {
             Ok(()) => {}
             Err(StoreError::Conflict(_)) => {

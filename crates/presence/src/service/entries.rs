@@ -55,6 +55,8 @@ pub(super) struct State {
     pub(super) wake_at: Option<u64>,
     /// The count of volatile changes that are copied, or wait to be.
     pub(super) copied: u64,
+    /// There were organisational groups in the contact list when it was last looked up.
+    pub(super) shows_groups: bool,
 }
 
 /// A presentity in memory.
@@ -158,6 +160,7 @@ impl Entries {
                 is_gone: false,
                 wake_at: None,
                 copied,
+                shows_groups: false,
             }),
         });
         entries.insert(user, entry.clone());

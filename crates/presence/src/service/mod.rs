@@ -7,6 +7,7 @@ mod change;
 mod copying;
 mod entries;
 mod follow;
+mod groups;
 mod partitions;
 mod registrar;
 mod settle;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use parking_lot::Mutex;
 use rpc::presence::{
     AccessRules, ContactChange, ContactList, ContactNews, ContactRefusal, Follow, FollowRefusal,
@@ -60,6 +61,8 @@ struct Inner {
     documents: AtomicU64,
     /// Front ends that died lately, and until when that counts. Monotone milliseconds.
     died: Mutex<HashMap<MemberId, u64>>,
+    /// Organisational groups that changed a moment ago; `None`: any.
+    changed_groups: Mutex<HashSet<Option<AddressOfRecord>>>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -189,6 +192,7 @@ impl PresenceService {
             copying,
             documents: AtomicU64::new(0),
             died: Mutex::default(),
+            changed_groups: Mutex::default(),
             tasks: work.tasks,
             stop: work.stop,
         });

@@ -1,4 +1,4 @@
-//! Follows the registrar: endpoints that ended, accounts and policies that changed. One task, one more per change that has
+//! Follows the registrar: endpoints that ended, accounts, policies and groups that changed. One task, one more per change that has
 //! to wait for something, and one that looks at everybody after a gap.
 //!
 //! A change only says where to look; what counts is what the registrar knows now. So a change that comes late ends nothing
@@ -35,6 +35,7 @@ impl Inner {
             let mut changes = self.watch().await;
             // Whatever happened while nobody listened. Changes are read meanwhile: they do not wait for ever.
             self.entries.all_changed();
+            self.group_changed(None);
             let over = self.stop.child_token();
             self.tasks.spawn(self.clone().look_at_all(over.clone()));
             while let Some(change) = changes.next().await {
@@ -122,6 +123,7 @@ impl Inner {
                         .spawn(async move { inner.refresh_account(&entry).await });
                 }
             }
+            RegistrarChange::Group(group) => self.group_changed(group),
             RegistrarChange::Policies => {
                 let inner = self.clone();
                 self.tasks.spawn(async move {
@@ -221,8 +223,10 @@ impl Inner {
             return Ok(());
         }
         let is_deleted = account.is_none();
+        let mut is_resized = false;
         match account {
             Some(account) => {
+                is_resized = state.presentity.policy().max_group_size != account.policy.max_group_size;
                 state.presentity.set_account(account.display_name, account.policy);
                 if let Some(contacts) = contacts {
                     state.presentity.set_contacts(contacts);
@@ -240,6 +244,13 @@ impl Inner {
         drop(state);
         if is_deleted {
             self.entries.forget(entry);
+        }
+        if is_resized {
+            let (inner, entry) = (self.clone(), entry.clone());
+            self.tasks.spawn(async move {
+                let stop = inner.stop.clone();
+                stop.run_until_cancelled(inner.tell_if_groups(&entry)).await;
+            });
         }
         Ok(())
     }

@@ -228,3 +228,19 @@ async fn a_feed_that_ended_is_followed_again_and_what_was_missed_made_good() {
     until("the policy is not effective", async || fixture.size().await == 7).await;
     fixture.stop().await;
 }
+
+#[tokio::test]
+async fn a_group_changed_elsewhere_is_announced_and_any_after_a_gap() {
+    let mut fixture = Fixture::new().await;
+    fixture.feed.tell(StoreChange::Group(aor("sales")));
+    fixture.feed.tell(StoreChange::Everything);
+    for expected in [Some(aor("sales")), None] {
+        let group = loop {
+            let change = tokio::time::timeout(Duration::from_secs(1), fixture.changes.next()).await;
+            if let RegistrarChange::Group(group) = change.unwrap().unwrap() {
+                break group;
+            }
+        };
+        assert_eq!(group, expected);
+    }
+}

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rpc::{
-    AccountChange, AccountView, Directory, EffectivePolicy, Error, NewAccount, PolicyScope, PolicyView,
-    SessionView,
+    AccountChange, AccountView, Directory, EffectivePolicy, Error, GroupChange, GroupView, NewAccount,
+    NewGroup, PolicyScope, PolicyView, SessionView,
 };
 use sip_types::AddressOfRecord;
 
@@ -45,6 +45,11 @@ impl<T: Carrier> RemoteDirectory<T> {
 fn account(account: Option<wire::Account>) -> Result<AccountView, Error> {
     let account = required("account", account).and_then(AccountView::try_from);
     account.map_err(Malformed::in_answer)
+}
+
+fn group(group: Option<wire::Group>) -> Result<GroupView, Error> {
+    let group = required("group", group).and_then(GroupView::try_from);
+    group.map_err(Malformed::in_answer)
 }
 
 fn policy(policy: Option<wire::Policy>) -> Result<PolicyView, Error> {
@@ -117,6 +122,54 @@ impl<T: Carrier> Directory for RemoteDirectory<T> {
         });
         let mut client = self.client.clone();
         Ok(self.caller.call(client.kick(request)).await?.signed_out)
+    }
+
+    async fn create_group(&self, new: NewGroup) -> Result<GroupView, Error> {
+        let request = self.caller.request((&new).into());
+        let mut client = self.client.clone();
+        group(self.caller.call(client.create_group(request)).await?.group)
+    }
+
+    async fn change_group(&self, address: &AddressOfRecord, change: GroupChange) -> Result<GroupView, Error> {
+        let request = self
+            .caller
+            .request(directory::group_change_to_wire(address, &change));
+        let mut client = self.client.clone();
+        group(self.caller.call(client.change_group(request)).await?.group)
+    }
+
+    async fn delete_group(&self, address: &AddressOfRecord) -> Result<(), Error> {
+        let address = address.as_str().to_owned();
+        let request = self.caller.request(wire::DeleteGroupRequest { address });
+        let mut client = self.client.clone();
+        let wire::DeleteGroupResponse {} = self.caller.call(client.delete_group(request)).await?;
+        Ok(())
+    }
+
+    async fn group(
+        &self,
+        address: &AddressOfRecord,
+    ) -> Result<Option<(GroupView, Vec<AddressOfRecord>)>, Error> {
+        let address = address.as_str().to_owned();
+        let request = self.caller.request(wire::GetGroupRequest { address });
+        let mut client = self.client.clone();
+        let response = self.caller.call(client.get_group(request)).await?;
+        let Some(found) = response.group else {
+            return Ok(None);
+        };
+        let members = directory::addresses("group.members", &response.members);
+        Ok(Some((
+            group(Some(found))?,
+            members.map_err(Malformed::in_answer)?,
+        )))
+    }
+
+    async fn groups(&self, after: Option<&AddressOfRecord>, limit: u32) -> Result<Vec<GroupView>, Error> {
+        let after = after.map(|after| after.as_str().to_owned());
+        let request = self.caller.request(wire::ListGroupsRequest { after, limit });
+        let mut client = self.client.clone();
+        let response = self.caller.call(client.list_groups(request)).await?;
+        all(response.groups, GroupView::try_from)
     }
 
     async fn create_policy(

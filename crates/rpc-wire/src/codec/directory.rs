@@ -1,6 +1,9 @@
-//! Accounts as administrators see them.
+//! Accounts and organisational groups as administrators see them.
 
-use rpc::{AccountChange, AccountView, ClientFamily, ImMode, NewAccount, SessionView};
+use rpc::{
+    AccountChange, AccountView, ClientFamily, GroupChange, GroupView, ImMode, NewAccount, NewGroup,
+    SessionView,
+};
 use sip_types::AddressOfRecord;
 
 use super::endpoint::{client_family, im_mode};
@@ -144,4 +147,87 @@ pub fn session(binding: wire::Binding) -> Result<SessionView, Malformed> {
         gruu: binding.gruu,
         expires_in: binding.expires_in_s,
     })
+}
+
+impl From<&NewGroup> for wire::CreateGroupRequest {
+    fn from(group: &NewGroup) -> Self {
+        wire::CreateGroupRequest {
+            address: group.address.as_str().to_owned(),
+            display_name: group.display_name.clone(),
+        }
+    }
+}
+
+impl TryFrom<wire::CreateGroupRequest> for NewGroup {
+    type Error = Malformed;
+
+    fn try_from(group: wire::CreateGroupRequest) -> Result<Self, Malformed> {
+        Ok(NewGroup {
+            address: aor("create_group.address", &group.address)?,
+            display_name: group.display_name,
+        })
+    }
+}
+
+/// Addresses as they are written.
+pub fn addresses_to_wire(addresses: &[AddressOfRecord]) -> Vec<String> {
+    addresses
+        .iter()
+        .map(|address| address.as_str().to_owned())
+        .collect()
+}
+
+/// Addresses.
+///
+/// # Errors
+/// `field`: one of them is wrong.
+pub fn addresses(field: &'static str, addresses: &[String]) -> Result<Vec<AddressOfRecord>, Malformed> {
+    addresses.iter().map(|address| aor(field, address)).collect()
+}
+
+/// A change of this group.
+pub fn group_change_to_wire(address: &AddressOfRecord, change: &GroupChange) -> wire::ChangeGroupRequest {
+    wire::ChangeGroupRequest {
+        address: address.as_str().to_owned(),
+        display_name: change.display_name.clone(),
+        add: addresses_to_wire(&change.add),
+        remove: addresses_to_wire(&change.remove),
+    }
+}
+
+/// Which group is to be changed, and how.
+///
+/// # Errors
+/// The field that is wrong.
+pub fn group_change(request: wire::ChangeGroupRequest) -> Result<(AddressOfRecord, GroupChange), Malformed> {
+    let change = GroupChange {
+        display_name: request.display_name,
+        add: addresses("change_group.add", &request.add)?,
+        remove: addresses("change_group.remove", &request.remove)?,
+    };
+    Ok((aor("change_group.address", &request.address)?, change))
+}
+
+impl From<&GroupView> for wire::Group {
+    fn from(group: &GroupView) -> Self {
+        wire::Group {
+            address: group.address.as_str().to_owned(),
+            display_name: group.display_name.clone(),
+            size: group.size,
+            created_at: group.created_at,
+        }
+    }
+}
+
+impl TryFrom<wire::Group> for GroupView {
+    type Error = Malformed;
+
+    fn try_from(group: wire::Group) -> Result<Self, Malformed> {
+        Ok(GroupView {
+            address: aor("group.address", &group.address)?,
+            display_name: group.display_name,
+            size: group.size,
+            created_at: group.created_at,
+        })
+    }
 }

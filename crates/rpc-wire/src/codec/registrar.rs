@@ -8,6 +8,7 @@ use rpc::{
     Location, Proof, Refusal, Register, RegisterError, Registered, RegistrarChange, SessionKey, Unregister,
     Which,
 };
+use sip_types::AddressOfRecord;
 use sip_types::{Method, SipStr};
 
 use super::endpoint::{client_family, endpoint, im_mode, member};
@@ -441,6 +442,10 @@ impl From<&RegistrarChange> for wire::RegistrarChange {
             }
             RegistrarChange::Account(aor) => wire::registrar_change::Change::Account(aor.as_str().to_owned()),
             RegistrarChange::Policies => wire::registrar_change::Change::Policies(wire::PoliciesChanged {}),
+            RegistrarChange::Group(address) => {
+                let address = address.as_ref().map_or("", AddressOfRecord::as_str);
+                wire::registrar_change::Change::Group(address.to_owned())
+            }
         };
         wire::RegistrarChange { change: Some(change) }
     }
@@ -469,6 +474,11 @@ pub fn registrar_change(change: wire::RegistrarChange) -> Result<Option<Registra
         }
         Some(wire::registrar_change::Change::Policies(wire::PoliciesChanged {})) => {
             Some(RegistrarChange::Policies)
+        }
+        Some(wire::registrar_change::Change::Group(address)) => {
+            let any = address.is_empty();
+            let address = (!any).then(|| aor("change.group", &address));
+            Some(RegistrarChange::Group(address.transpose()?))
         }
     })
 }

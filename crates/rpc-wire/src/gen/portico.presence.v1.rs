@@ -719,7 +719,7 @@ pub struct NewsRequest {
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct NewsItem {
     /// Which.
-    #[prost(oneof = "news_item::News", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "news_item::News", tags = "1, 2, 3, 4, 5")]
     pub news: ::core::option::Option<news_item::News>,
 }
 /// Nested message and enum types in `NewsItem`.
@@ -739,6 +739,9 @@ pub mod news_item {
         /// What was followed in this partition has to be followed again.
         #[prost(uint32, tag = "4")]
         LostPartition(u32),
+        /// Organisational groups in the contact list of this user are not as they were: whoever shows it looks it up.
+        #[prost(string, tag = "5")]
+        GroupsChanged(::prost::alloc::string::String),
     }
 }
 /// A batch of news; the first one is empty and says that the stream stands.
@@ -894,6 +897,31 @@ pub struct ContactsResponse {
     /// Contacts.
     #[prost(message, repeated, tag = "3")]
     pub contacts: ::prost::alloc::vec::Vec<Contact>,
+    /// Organisational groups among the contacts, in the order of the contacts.
+    #[prost(message, repeated, tag = "4")]
+    pub listed_groups: ::prost::alloc::vec::Vec<ListedGroup>,
+    /// Of lists with the same number the one with the greater version was read later. Absent: 0.
+    #[prost(message, optional, tag = "5")]
+    pub version: ::core::option::Option<PresenceVersion>,
+}
+/// An organisational group in a contact list.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListedGroup {
+    /// Its address, which is that of a contact.
+    #[prost(string, tag = "1")]
+    pub address: ::prost::alloc::string::String,
+    /// The name people see.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// The number of the group of contacts that shows its members; no other group of the list has it.
+    #[prost(uint32, tag = "3")]
+    pub id: u32,
+    /// True: its members are shown in its place.
+    #[prost(bool, tag = "4")]
+    pub is_expanded: bool,
+    /// Its members, if they are.
+    #[prost(string, repeated, tag = "5")]
+    pub members: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Changes a contact list.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -952,6 +980,9 @@ pub struct ContactNews {
     /// The number now.
     #[prost(uint64, tag = "3")]
     pub delta: u64,
+    /// There are organisational groups in the list: whoever shows them looks the list up.
+    #[prost(bool, tag = "10")]
+    pub has_groups: bool,
     /// What changed.
     #[prost(oneof = "contact_news::Changed", tags = "4, 5, 6, 7, 8, 9")]
     pub changed: ::core::option::Option<contact_news::Changed>,

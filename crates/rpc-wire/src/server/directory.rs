@@ -1,7 +1,7 @@
 //! [`rpc::Directory`] as a service.
 
 use async_trait::async_trait;
-use rpc::{DirectoryClient, NewAccount};
+use rpc::{DirectoryClient, NewAccount, NewGroup};
 use tonic::{Request, Response, Status};
 
 use super::malformed;
@@ -125,6 +125,88 @@ impl wire::directory_server::Directory for DirectoryService {
             Ok(wire::KickResponse { signed_out })
         };
         self.work.write(deadline, work).await
+    }
+
+    async fn create_group(
+        &self,
+        request: Request<wire::CreateGroupRequest>,
+    ) -> Result<Response<wire::CreateGroupResponse>, Status> {
+        let deadline = deadline(request.metadata());
+        let group = NewGroup::try_from(request.into_inner()).map_err(malformed)?;
+        let role = self.directory.clone();
+        let work = async move {
+            let group = role.create_group(group).await?;
+            Ok(wire::CreateGroupResponse {
+                group: Some((&group).into()),
+            })
+        };
+        self.work.write(deadline, work).await
+    }
+
+    async fn change_group(
+        &self,
+        request: Request<wire::ChangeGroupRequest>,
+    ) -> Result<Response<wire::ChangeGroupResponse>, Status> {
+        let deadline = deadline(request.metadata());
+        let (address, change) = directory::group_change(request.into_inner()).map_err(malformed)?;
+        let role = self.directory.clone();
+        let work = async move {
+            let group = role.change_group(&address, change).await?;
+            Ok(wire::ChangeGroupResponse {
+                group: Some((&group).into()),
+            })
+        };
+        self.work.write(deadline, work).await
+    }
+
+    async fn delete_group(
+        &self,
+        request: Request<wire::DeleteGroupRequest>,
+    ) -> Result<Response<wire::DeleteGroupResponse>, Status> {
+        let deadline = deadline(request.metadata());
+        let address = codec::aor("delete_group.address", &request.get_ref().address).map_err(malformed)?;
+        let role = self.directory.clone();
+        let work = async move {
+            role.delete_group(&address).await?;
+            Ok(wire::DeleteGroupResponse {})
+        };
+        self.work.write(deadline, work).await
+    }
+
+    async fn get_group(
+        &self,
+        request: Request<wire::GetGroupRequest>,
+    ) -> Result<Response<wire::GetGroupResponse>, Status> {
+        let address = codec::aor("get_group.address", &request.get_ref().address).map_err(malformed)?;
+        let work = async {
+            let found = self.directory.group(&address).await?;
+            let members = found.iter().flat_map(|(_, members)| members);
+            Ok(wire::GetGroupResponse {
+                members: members.map(|member| member.as_str().to_owned()).collect(),
+                group: found.as_ref().map(|(group, _)| group.into()),
+            })
+        };
+        self.work.read(deadline(request.metadata()), work).await
+    }
+
+    async fn list_groups(
+        &self,
+        request: Request<wire::ListGroupsRequest>,
+    ) -> Result<Response<wire::ListGroupsResponse>, Status> {
+        let deadline = deadline(request.metadata());
+        let request = request.into_inner();
+        let after = request.after.as_deref();
+        let after = after
+            .map(|after| codec::aor("list_groups.after", after))
+            .transpose()
+            .map_err(malformed)?;
+        let work = async {
+            let groups = self.directory.groups(after.as_ref(), request.limit).await?;
+            Ok(wire::ListGroupsResponse {
+                groups: groups.iter().map(Into::into).collect(),
+            })
+        };
+        self.work.read(deadline, work).await
     }
 
     async fn create_policy(

@@ -9,7 +9,7 @@ use crate::presence::{
 };
 
 /// Orders the documents of one presentity: a later owner's before an earlier one's, then by count.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Debug)]
 pub struct PresenceVersion {
     /// The epoch under which its owner owns the partition; 0 where there is no pool.
     pub epoch: u64,

@@ -27,6 +27,7 @@ use crate::Error;
 pub use access::{AccessLevel, AccessRules, Container, ContainerMember, MemberChange, MemberChanges, Origin};
 pub use contacts::{
     Contact, ContactChange, ContactChanged, ContactGroup, ContactList, ContactNews, ContactRefusal,
+    ListedGroup, Shown,
 };
 pub use document::{
     LevelView, OwnData, PassedOn, PresenceDocument, PresenceVersion, SeenWatcher, WatcherStatus,
@@ -49,6 +50,9 @@ pub enum PresenceNews {
     Own(Arc<OwnData>),
     /// A user's contact list changed: for that user's endpoints at this front end.
     Contacts(Arc<ContactNews>),
+    /// Organisational groups in the contact list of this user are not as they were, for that user's endpoints at this front
+    /// end: whoever shows the list looks it up.
+    GroupsChanged(AddressOfRecord),
     /// What was followed in this partition has to be followed again: its owner changed, or news were lost.
     Lost(Partition),
 }

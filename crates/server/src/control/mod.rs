@@ -5,6 +5,7 @@
 
 pub mod api;
 mod contacts;
+mod groups;
 mod nodes;
 mod policies;
 mod presence;
@@ -78,6 +79,11 @@ pub(crate) fn router(control: Control) -> Router {
         .route(
             "/v1/users/{address}/contacts/{contact}",
             put(contacts::set).delete(contacts::remove),
+        )
+        .route("/v1/groups", get(groups::list).post(groups::create))
+        .route(
+            "/v1/groups/{address}",
+            get(groups::show).patch(groups::change).delete(groups::delete),
         )
         .route(
             "/v1/presence/{address}",

@@ -1,9 +1,9 @@
 use sip_types::AddressOfRecord;
 use store::{
-    Account, AccountStore, AuditCategory, AuditEntry, AuditStore, ContactsWrite, CredentialKind, PlaceStore,
-    PolicyScope, PolicyStore, PresenceStore, PublicationWrite, SealedCredential, SettingValue, StoredAccount,
-    StoredContact, StoredContacts, StoredContainer, StoredGroup, StoredPolicy, StoredPresence,
-    StoredPublication, StoredRules,
+    Account, AccountStore, AuditCategory, AuditEntry, AuditStore, ContactsWrite, CredentialKind, GroupPatch,
+    GroupStore, Groups, OrganisationalGroup, PlaceStore, PolicyScope, PolicyStore, PresenceStore,
+    PublicationWrite, SealedCredential, SettingValue, StoredAccount, StoredContact, StoredContacts,
+    StoredContainer, StoredGroup, StoredPolicy, StoredPresence, StoredPublication, StoredRules,
 };
 use store_postgres::ConnectOptions;
 use test_support::stores::{PostgresDatabase, PostgresServer};
@@ -117,6 +117,11 @@ async fn write_presence(store: &impl PresenceStore, user: &AddressOfRecord) {
     store.write_contacts(user, &write).await.unwrap();
 }
 
+/// Who is in the group of sales.
+fn members() -> Vec<AddressOfRecord> {
+    vec![aor("user5"), aor("user9")]
+}
+
 /// A data directory as a Standard Edition leaves it.
 async fn standard() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -138,6 +143,18 @@ async fn standard() -> tempfile::TempDir {
         .await
         .unwrap();
     write_presence(&database, &aor("user3")).await;
+    let sales = OrganisationalGroup {
+        address: aor("sales"),
+        display_name: "Sales".into(),
+        created_at: 1_800_000_000,
+        size: 0,
+    };
+    database.create_group(&sales).await.unwrap();
+    let patch = GroupPatch {
+        add: members(),
+        ..GroupPatch::default()
+    };
+    database.change_group(&sales.address, &patch, 10).await.unwrap();
     database
         .append_audit(&[entry(2, "first"), entry(1, "with a zero \0 byte")])
         .await
@@ -175,6 +192,8 @@ async fn everything_arrives_and_a_second_move_changes_nothing() {
             ("sip_domains", 1),
             ("sites", 2),
             ("accounts", accounts),
+            ("organisational_groups", 1),
+            ("organisational_group_members", 2),
             ("credentials", accounts),
             ("policies", 1),
             ("grants", 1),
@@ -209,6 +228,7 @@ async fn everything_arrives_and_a_second_move_changes_nothing() {
     assert_eq!(pool.grants(&aor("user5")).await.unwrap()["im"], "strict");
     assert_eq!(pool.presence(&aor("user3")).await.unwrap(), presence());
     assert_eq!(pool.contacts(&aor("user3")).await.unwrap(), Some(contacts()));
+    assert_eq!(pool.group_members(&aor("sales")).await.unwrap(), members());
 
     // A table that is the same already is no obstacle: a member was started before the move.
     postgres

@@ -11,11 +11,13 @@ mod in_memory {
 
     store::directory_suite!(super::fresh);
     store::presence_suite!(super::fresh);
+    store::group_suite!(super::fresh);
 }
 
 mod on_disk {
     store::directory_suite!(super::super::OnDisk::new);
     store::presence_suite!(super::super::OnDisk::new);
+    store::group_suite!(super::super::OnDisk::new);
 }
 
 /// A database in a file, and the folder it is in.

@@ -12,6 +12,7 @@ use crate::migrate;
 mod suite {
     store::directory_suite!(super::super::Fresh::new);
     store::presence_suite!(super::super::Fresh::new);
+    store::group_suite!(super::super::Fresh::new);
 }
 
 /// A migrated database of this test, and the server it is on.

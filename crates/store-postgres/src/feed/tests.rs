@@ -1,6 +1,9 @@
 use std::collections::HashSet;
 
-use store::{AccountPatch, AccountStore, PlaceStore, PolicyScope, PolicyStore, StoredPolicy};
+use store::{
+    AccountPatch, AccountStore, GroupPatch, GroupStore, OrganisationalGroup, PlaceStore, PolicyScope,
+    PolicyStore, StoredPolicy,
+};
 
 use super::*;
 use crate::database::tests::{Fresh, account, aor};
@@ -132,5 +135,31 @@ fn a_payload_nobody_knows_means_everything() {
     }
     for text in ["", "account:", "rooms", "account:nobody"] {
         assert_eq!(change_of(text), StoreChange::Everything, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_a_group_is_heard_and_whoever_is_deleted_changes_its_groups() {
+    let fresh = Fresh::new().await;
+    fresh.add_domain("example.test").await.unwrap();
+    fresh.create_account(account("alice")).await.unwrap();
+    let mut changes = fresh.watch().await.unwrap();
+    let sales = OrganisationalGroup {
+        address: aor("sales"),
+        display_name: "Sales".into(),
+        created_at: 1,
+        size: 0,
+    };
+    fresh.create_group(&sales).await.unwrap();
+    let patch = GroupPatch {
+        add: vec![aor("alice")],
+        ..GroupPatch::default()
+    };
+    fresh.change_group(&sales.address, &patch, 10).await.unwrap();
+    fresh.delete_account(&aor("alice")).await.unwrap();
+    fresh.delete_group(&sales.address).await.unwrap();
+    let group = || StoreChange::Group(sales.address.clone());
+    for expected in [group(), group(), group(), changed("alice"), group()] {
+        assert_eq!(next(&mut changes).await, expected);
     }
 }

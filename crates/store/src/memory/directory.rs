@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use sip_types::AddressOfRecord;
 use topology::SiteId;
 
+use super::groups::Group;
 use super::presence::Kept;
 use crate::{
     AccountPatch, AccountSearch, AccountStore, AuditCategory, AuditEntry, AuditStore, ChangeFeed,
@@ -19,21 +20,22 @@ use crate::{
 type Values = BTreeMap<String, SettingValue>;
 
 #[derive(Default)]
-struct Tables {
-    domains: BTreeSet<String>,
+pub(super) struct Tables {
+    pub(super) domains: BTreeSet<String>,
     sites: BTreeSet<SiteId>,
-    accounts: BTreeMap<AddressOfRecord, StoredAccount>,
+    pub(super) accounts: BTreeMap<AddressOfRecord, StoredAccount>,
+    pub(super) groups: BTreeMap<AddressOfRecord, Group>,
     policies: BTreeMap<(String, PolicyScope), Values>,
     /// By account and kind.
     grants: BTreeMap<(AddressOfRecord, String), String>,
-    presence: BTreeMap<AddressOfRecord, Kept>,
+    pub(super) presence: BTreeMap<AddressOfRecord, Kept>,
     audit: Vec<AuditEntry>,
 }
 
 /// What a SQL backend keeps, for as long as this value lives.
 #[derive(Default)]
 pub struct MemoryDirectory {
-    tables: Mutex<Tables>,
+    pub(super) tables: Mutex<Tables>,
 }
 
 impl MemoryDirectory {
@@ -94,6 +96,9 @@ impl AccountStore for MemoryDirectory {
         if tables.accounts.contains_key(&aor) {
             return Err(StoreError::Conflict(format!("the account {aor} exists already")));
         }
+        if tables.groups.contains_key(&aor) {
+            return Err(StoreError::Conflict(format!("{aor} is the address of a group")));
+        }
         new.credentials.sort_by_key(|credential| credential.kind);
         tables.sites.insert(new.account.site.clone());
         tables.accounts.insert(aor, new);
@@ -131,6 +136,9 @@ impl AccountStore for MemoryDirectory {
         let mut tables = self.tables.lock();
         tables.grants.retain(|(owner, _), _| owner != aor);
         tables.presence.remove(aor);
+        for group in tables.groups.values_mut() {
+            group.members.remove(aor);
+        }
         Ok(tables.accounts.remove(aor).is_some())
     }
 
@@ -311,5 +319,6 @@ mod tests {
     }
 
     crate::directory_suite!(super::fresh);
+    crate::group_suite!(super::fresh);
     crate::presence_suite!(super::fresh);
 }

@@ -34,6 +34,20 @@ fn conflict(what: &str, expected: u64, stored: u64) -> StoreError {
 }
 
 impl Kept {
+    /// The contacts, in the order in which they were added.
+    pub(super) fn contacts(&self) -> Vec<&StoredContact> {
+        let list = self.contacts.iter();
+        let mut contacts: Vec<_> = list.flat_map(|list| list.contacts.values()).collect();
+        contacts.sort_by_key(|contact| contact.added);
+        contacts
+    }
+
+    /// Whether this address is a contact.
+    pub(super) fn has_contact(&self, uri: &AddressOfRecord) -> bool {
+        let list = self.contacts.as_ref();
+        list.is_some_and(|list| list.contacts.contains_key(uri))
+    }
+
     fn write_publications(&mut self, writes: &[PublicationWrite]) -> Result<(), StoreError> {
         for write in writes {
             let (key, expected) = match write {
@@ -157,13 +171,11 @@ impl PresenceStore for MemoryDirectory {
     async fn contacts(&self, user: &AddressOfRecord) -> Result<Option<StoredContacts>, StoreError> {
         Ok(self.kept(user, |kept| {
             let list = kept.contacts.as_ref()?;
-            let mut contacts: Vec<StoredContact> = list.contacts.values().cloned().collect();
-            contacts.sort_by_key(|contact| contact.added);
             Some(StoredContacts {
                 delta: list.delta,
                 last_group: list.last_group,
                 groups: list.groups.values().cloned().collect(),
-                contacts,
+                contacts: kept.contacts().into_iter().cloned().collect(),
             })
         }))
     }

@@ -1,7 +1,7 @@
 //! What every backend must do, as tests that a backend's own test module calls by one macro.
 //!
 //! [`directory_suite!`](crate::directory_suite) is for a backend of accounts, policies, places and audit;
-//! [`presence_suite!`](crate::presence_suite) for one that keeps presence besides;
+//! [`presence_suite!`](crate::presence_suite) and [`group_suite!`](crate::group_suite) for one that keeps presence besides;
 //! [`binding_suite!`](crate::binding_suite) for one of bindings, [`copy_suite!`](crate::copy_suite) for a shared copy of
 //! them, [`presence_copy_suite!`](crate::presence_copy_suite) for one of presence, [`lease_suite!`](crate::lease_suite) for one of leases. They take the path of an `async fn()` that makes an
 //! empty store and returns something that dereferences to it, such as a `Box`. Each behaviour becomes a `#[tokio::test]` of its own, named for the behaviour.
@@ -16,6 +16,8 @@ pub mod audit;
 pub mod bindings;
 #[expect(missing_docs, reason = "the name of a behaviour is its documentation")]
 pub mod copies;
+#[expect(missing_docs, reason = "the name of a behaviour is its documentation")]
+pub mod groups;
 #[expect(missing_docs, reason = "the name of a behaviour is its documentation")]
 pub mod leases;
 #[expect(missing_docs, reason = "the name of a behaviour is its documentation")]
@@ -137,6 +139,25 @@ macro_rules! presence_suite {
                 of_writers_at_the_same_time_one_wins,
                 presence_needs_an_account,
                 what_is_kept_goes_with_the_account,
+            );
+        }
+    };
+}
+
+/// The behaviours of [`GroupStore`](crate::GroupStore) for the store that `$fresh` makes, which keeps accounts and contact
+/// lists too.
+#[macro_export]
+macro_rules! group_suite {
+    ($fresh:path) => {
+        mod group_suite {
+            $crate::suite_tests!($fresh, groups:
+                a_group_is_read_back_as_it_was_written,
+                no_account_and_group_have_one_address,
+                members_are_kept_once_in_order_and_bounded,
+                groups_are_listed_in_order_page_by_page,
+                a_deleted_group_leaves_only_contacts_of_its_address,
+                whoever_has_no_account_any_more_is_a_member_of_nothing,
+                groups_are_found_by_who_has_them_as_contacts,
             );
         }
     };

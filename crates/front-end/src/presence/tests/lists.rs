@@ -399,3 +399,50 @@ async fn a_list_too_large_for_one_notification_comes_in_several() {
     assert_eq!(known.len(), users.len());
     bob.hears_nothing(5 * SECOND).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_members_of_a_group_are_shown_in_its_place_and_change_with_it() {
+    let rig = Rig::new(&["amy", "bob", "carol"]).await;
+    rig.owner.set_contacts("bob", &["amy", "sales"]);
+    rig.owner.set_members("bob", Some(&["amy", "carol"]));
+    let mut bob = rig.client("bob").await;
+    let lines = "Supported: eventlist\nExpires: 600";
+    bob.subscribe_with("sip:contacts@example.test", "presence", lines, "")
+        .await;
+    let told = Told::of(&bob.notify().await);
+    assert_eq!(told.states(), ["amy: closed", "carol: closed"]);
+    rig.owner.set_members("bob", Some(&["amy"]));
+    let told = Told::of(&bob.notify().await);
+    assert_eq!(told.states(), ["amy: closed"]);
+    rig.owner.set_members("bob", None);
+    let told = Told::of(&bob.notify().await);
+    assert!(
+        told.list
+            .resources
+            .iter()
+            .any(|one| one.uri == "sip:sales@example.test")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_cannot_be_looked_up_when_a_group_changes_is_looked_up_later() {
+    let rig = Rig::new(&["amy", "bob"]).await;
+    rig.owner.set_contacts("bob", &["sales"]);
+    rig.owner.set_members("bob", Some(&["amy"]));
+    let mut bob = rig.client("bob").await;
+    let lines = "Supported: eventlist\nExpires: 600";
+    bob.subscribe_with("sip:contacts@example.test", "presence", lines, "")
+        .await;
+    assert_eq!(Told::of(&bob.notify().await).states(), ["amy: closed"]);
+    rig.owner.set_away(true);
+    rig.owner.set_members("bob", Some(&["amy", "bob"]));
+    bob.hears_nothing(5 * SECOND).await;
+    rig.owner.set_away(false);
+    let told = Told::of(&bob.notify().await);
+    assert!(
+        told.list
+            .resources
+            .iter()
+            .any(|one| one.uri == "sip:bob@example.test")
+    );
+}

@@ -267,6 +267,88 @@ async fn a_contact_list_comes_whole_then_by_changes_and_whole_again_after_a_gap(
 }
 
 #[tokio::test(start_paused = true)]
+async fn members_are_in_a_group_of_contacts_named_as_theirs_and_come_and_go_with_it() {
+    let rig = Rig::new(&["amy"]).await;
+    rig.owner.set_contacts("amy", &["bob", "sales"]);
+    rig.owner.set_members("amy", Some(&["bob", "carol"]));
+    let mut amy = rig.client("amy").await;
+    let uri = "sip:amy@example.test";
+    let (_, answer) = amy.subscribe_answered(uri, CONTACTS, LYNC, "").await;
+    let shown = body(&answer);
+    assert!(shown.contains("id=\"1073741824\" name=\"The group\""), "{answer}");
+    assert!(
+        shown.contains("uri=\"carol@example.test\" name=\"\" groups=\"1073741824\""),
+        "{answer}"
+    );
+    assert!(
+        shown.contains("uri=\"bob@example.test\" name=\"BOB\""),
+        "{answer}"
+    );
+    assert!(!shown.contains("sales"), "{answer}");
+    rig.owner.set_members("amy", Some(&["bob", "dave"]));
+    let change = amy.benotify().await;
+    let told = text(&change);
+    assert!(
+        told.contains("<contactDelta deltaNum=\"1\" prevDeltaNum=\"1\""),
+        "{change}"
+    );
+    assert!(
+        told.contains("<addedContact uri=\"sip:dave@example.test\""),
+        "{change}"
+    );
+    assert!(
+        told.contains("<deletedContact uri=\"sip:carol@example.test\""),
+        "{change}"
+    );
+    assert!(!told.contains("bob"), "{change}");
+    rig.owner.set_members("amy", Some(&["bob", "dave"]));
+    amy.hears_nothing(SECOND).await;
+    // Too large now.
+    rig.owner.set_members("amy", None);
+    let change = amy.benotify().await;
+    let told = text(&change);
+    assert!(
+        told.contains("<addedContact uri=\"sip:sales@example.test\""),
+        "{change}"
+    );
+    assert!(
+        told.contains("<modifiedContact uri=\"sip:bob@example.test\""),
+        "{change}"
+    );
+    assert!(
+        told.contains("<deletedContact uri=\"sip:dave@example.test\""),
+        "{change}"
+    );
+    // SIPE 1.25 would die of that.
+    assert!(!told.contains("<deletedGroup"), "{change}");
+    amy.hears_nothing(SECOND).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_contact_that_becomes_a_group_is_no_contact_any_more() {
+    let rig = Rig::new(&["amy"]).await;
+    rig.owner.set_contacts("amy", &["sales"]);
+    let mut amy = rig.client("amy").await;
+    let uri = "sip:amy@example.test";
+    let (_, answer) = amy.subscribe_answered(uri, CONTACTS, LYNC, "").await;
+    assert!(body(&answer).contains("uri=\"sales@example.test\""), "{answer}");
+    rig.owner.set_members("amy", Some(&["dave"]));
+    let whole = amy.benotify().await;
+    assert!(text(&whole).contains("<contactList deltaNum=\"1\""), "{whole}");
+    assert!(text(&whole).contains("dave@example.test"), "{whole}");
+    let gone = amy.benotify().await;
+    assert!(
+        text(&gone).contains("<deletedContact uri=\"sip:sales@example.test\""),
+        "{gone}"
+    );
+    assert!(
+        text(&gone).contains("deltaNum=\"1\" prevDeltaNum=\"1\""),
+        "{gone}"
+    );
+    amy.hears_nothing(SECOND).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn contacts_are_changed_under_the_number_the_client_knows() {
     let rig = Rig::new(&["amy"]).await;
     let mut amy = rig.client("amy").await;

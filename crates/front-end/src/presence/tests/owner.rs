@@ -151,17 +151,41 @@ impl Owner {
         };
         let list = ContactList {
             delta: before + 1,
-            groups: Vec::new(),
             contacts: contacts.iter().map(contact).collect(),
+            ..ContactList::default()
         };
         world.contacts.insert(aor(user), list);
         let news = ContactNews {
             user: aor(user),
             previous: before,
             delta: before + 1,
+            has_groups: false,
             changed: ContactChanged::DeletedContact(aor("whoever")),
         };
         world.send(PresenceNews::Contacts(Arc::new(news)));
+    }
+
+    /// The last contact of somebody is an organisational group with these members, and that is told.
+    pub(super) fn set_members(&self, user: &str, members: Option<&[&str]>) {
+        let mut world = self.0.lock();
+        world.count += 1;
+        let count = world.count;
+        let Some(list) = world.contacts.get_mut(&aor(user)) else {
+            return;
+        };
+        list.version = PresenceVersion { epoch: 0, count };
+        list.listed_groups = list
+            .contacts
+            .last()
+            .map(|contact| ListedGroup {
+                address: contact.uri.clone(),
+                name: "The group".into(),
+                id: 1 << 30,
+                members: members.map(|members| members.iter().map(|member| aor(member)).collect()),
+            })
+            .into_iter()
+            .collect();
+        world.send(PresenceNews::GroupsChanged(aor(user)));
     }
 
     pub(super) fn set_watchers(&self, user: &str, watchers: &[&str]) {
@@ -428,12 +452,7 @@ impl Presence for Owner {
     async fn contacts(&self, user: &AddressOfRecord) -> Result<Arc<ContactList>, Error> {
         let world = self.0.lock();
         world.is_there()?;
-        let empty = ContactList {
-            delta: 0,
-            groups: Vec::new(),
-            contacts: Vec::new(),
-        };
-        Ok(Arc::new(world.contacts.get(user).cloned().unwrap_or(empty)))
+        Ok(Arc::new(world.contacts.get(user).cloned().unwrap_or_default()))
     }
 
     async fn change_contacts(
@@ -445,8 +464,7 @@ impl Presence for Owner {
         let mut world = self.0.lock();
         let empty = ContactList {
             delta: 1,
-            groups: Vec::new(),
-            contacts: Vec::new(),
+            ..ContactList::default()
         };
         let list = world.contacts.entry(user.clone()).or_insert(empty);
         if known.is_some_and(|known| known != list.delta) {
@@ -465,6 +483,7 @@ impl Presence for Owner {
             user: user.clone(),
             previous: list.delta - 1,
             delta: list.delta,
+            has_groups: false,
             changed: ContactChanged::AddedGroup(group),
         }))
     }

@@ -9,8 +9,8 @@ use rpc::{
 };
 use store::memory::{MemoryDirectory, MemoryPresenceCopy};
 use store::{
-    Account, AccountStore, ContactsWrite, PlaceStore, PublicationWrite, StoredAccount, StoredContacts,
-    StoredPresence, StoredRules,
+    Account, AccountStore, ContactsWrite, Groups, OrganisationalGroup, PlaceStore, PublicationWrite,
+    StoredAccount, StoredContacts, StoredPresence, StoredRules,
 };
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
@@ -186,6 +186,49 @@ impl FakeStore {
             return Err(StoreError::driver("the test says so"));
         }
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Groups for FakeStore {
+    async fn group(&self, address: &AddressOfRecord) -> Result<Option<OrganisationalGroup>, StoreError> {
+        self.check().await?;
+        self.memory.group(address).await
+    }
+
+    async fn group_members(&self, address: &AddressOfRecord) -> Result<Vec<AddressOfRecord>, StoreError> {
+        self.check().await?;
+        self.memory.group_members(address).await
+    }
+
+    async fn groups(
+        &self,
+        after: Option<&AddressOfRecord>,
+        limit: u32,
+    ) -> Result<Vec<OrganisationalGroup>, StoreError> {
+        self.check().await?;
+        self.memory.groups(after, limit).await
+    }
+
+    async fn groups_of(&self, member: &AddressOfRecord) -> Result<Vec<AddressOfRecord>, StoreError> {
+        self.check().await?;
+        self.memory.groups_of(member).await
+    }
+
+    async fn groups_among_contacts(
+        &self,
+        user: &AddressOfRecord,
+    ) -> Result<Vec<OrganisationalGroup>, StoreError> {
+        self.check().await?;
+        self.memory.groups_among_contacts(user).await
+    }
+
+    async fn users_with_contact(
+        &self,
+        contact: &AddressOfRecord,
+    ) -> Result<Vec<AddressOfRecord>, StoreError> {
+        self.check().await?;
+        self.memory.users_with_contact(contact).await
     }
 }
 

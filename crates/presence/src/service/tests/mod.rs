@@ -3,6 +3,7 @@
 mod changes;
 mod copying;
 mod fakes;
+mod groups;
 mod news;
 mod partitions;
 

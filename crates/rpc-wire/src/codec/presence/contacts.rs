@@ -2,10 +2,13 @@
 
 use rpc::presence::{
     Contact, ContactChange, ContactChanged, ContactGroup, ContactList, ContactNews, ContactRefusal,
+    ListedGroup, PresenceVersion,
 };
 use sip_types::AddressOfRecord;
 
+use super::super::directory::{addresses, addresses_to_wire};
 use super::super::{Malformed, aor, required};
+use super::document::version_to_wire;
 use crate::proto::presence::v1 as wire;
 
 /// What a refusal can say does not exist, by the names that messages use.
@@ -57,7 +60,29 @@ pub fn list_to_wire(list: &ContactList) -> wire::ContactsResponse {
         delta: list.delta,
         groups: list.groups.iter().map(group_to_wire).collect(),
         contacts: list.contacts.iter().map(contact_to_wire).collect(),
+        listed_groups: list.listed_groups.iter().map(listed_to_wire).collect(),
+        version: Some(version_to_wire(list.version)),
     }
+}
+
+fn listed_to_wire(group: &ListedGroup) -> wire::ListedGroup {
+    wire::ListedGroup {
+        address: group.address.as_str().to_owned(),
+        name: group.name.clone(),
+        id: group.id,
+        is_expanded: group.members.is_some(),
+        members: addresses_to_wire(group.members.as_deref().unwrap_or_default()),
+    }
+}
+
+fn listed(group: wire::ListedGroup) -> Result<ListedGroup, Malformed> {
+    let members = addresses("listed_group.members", &group.members)?;
+    Ok(ListedGroup {
+        address: aor("listed_group.address", &group.address)?,
+        name: group.name,
+        id: group.id,
+        members: group.is_expanded.then_some(members),
+    })
 }
 
 /// A contact list.
@@ -69,6 +94,17 @@ pub fn list(response: wire::ContactsResponse) -> Result<ContactList, Malformed> 
         delta: response.delta,
         groups: response.groups.into_iter().map(group).collect(),
         contacts: contacts(response.contacts)?,
+        listed_groups: response
+            .listed_groups
+            .into_iter()
+            .map(listed)
+            .collect::<Result<_, _>>()?,
+        version: response
+            .version
+            .map_or(PresenceVersion::default(), |version| PresenceVersion {
+                epoch: version.epoch,
+                count: version.count,
+            }),
     })
 }
 
@@ -135,6 +171,7 @@ pub(super) fn contact_news_to_wire(news: &ContactNews) -> wire::ContactNews {
         user: news.user.as_str().to_owned(),
         previous: news.previous,
         delta: news.delta,
+        has_groups: news.has_groups,
         changed: Some(changed),
     }
 }
@@ -153,6 +190,7 @@ pub(super) fn contact_news(news: wire::ContactNews) -> Result<ContactNews, Malfo
         user: aor("contact_news.user", &news.user)?,
         previous: news.previous,
         delta: news.delta,
+        has_groups: news.has_groups,
         changed,
     })
 }

@@ -18,7 +18,7 @@ use super::publication::{kept, kept_to_wire, publication, publication_to_wire};
 use super::state::{activity, activity_to_wire, card, card_to_wire, note_to_wire, notes};
 use crate::proto::presence::v1 as wire;
 
-fn version_to_wire(version: PresenceVersion) -> wire::PresenceVersion {
+pub(super) fn version_to_wire(version: PresenceVersion) -> wire::PresenceVersion {
     wire::PresenceVersion {
         epoch: version.epoch,
         count: version.count,
@@ -287,6 +287,7 @@ pub fn news_to_wire(news: &PresenceNews) -> wire::NewsItem {
         PresenceNews::Document(document) => News::Document(document_to_wire(document)),
         PresenceNews::Own(own) => News::Own(own_to_wire(own)),
         PresenceNews::Contacts(contacts) => News::Contacts(contact_news_to_wire(contacts)),
+        PresenceNews::GroupsChanged(user) => News::GroupsChanged(user.as_str().to_owned()),
         PresenceNews::Lost(partition) => News::LostPartition(partition.number().into()),
     };
     wire::NewsItem { news: Some(news) }
@@ -305,6 +306,7 @@ pub fn news(item: wire::NewsItem) -> Result<Option<PresenceNews>, Malformed> {
         News::Document(one) => PresenceNews::Document(Arc::new(document(one)?)),
         News::Own(one) => PresenceNews::Own(Arc::new(own(one)?)),
         News::Contacts(one) => PresenceNews::Contacts(Arc::new(contact_news(one)?)),
+        News::GroupsChanged(user) => PresenceNews::GroupsChanged(aor("news.groups_changed", &user)?),
         News::LostPartition(number) => {
             let number = u16::try_from(number).ok().filter(|number| *number < PARTITIONS);
             let partition = number.and_then(Partition::new);

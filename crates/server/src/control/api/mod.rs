@@ -1,11 +1,13 @@
 //! What travels over the control socket, as JSON. `porticoctl` speaks these types too.
 
+mod groups;
 mod presence;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use groups::{Group, GroupChange, GroupMembers, NewGroup};
 pub use presence::{
     CalendarReport, Contact, Contacts, LevelMembers, Levels, OutOfOfficeReport, Presence,
     PresenceExplanation, PresenceNote, PresenceSource, Report, SetContact,

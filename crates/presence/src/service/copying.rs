@@ -35,6 +35,9 @@ const AT_ONCE: usize = 8;
 /// Partitions that are written anew in one round: each round looks once at everybody in memory.
 const ANEW: usize = 64;
 
+/// Of these, those without anybody: only what an older history may have of them is to go, which is not urgent.
+const EMPTY: usize = 8;
+
 /// Before what failed is tried again, and between looks at what was taken over.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -63,6 +66,8 @@ struct Waiting {
     last: Option<Partition>,
     /// Partitions of which the copy lost the history.
     lost: BTreeSet<Partition>,
+    /// Those of them that have nobody.
+    empty: BTreeSet<Partition>,
 }
 
 impl Waiting {
@@ -95,6 +100,8 @@ struct Task {
     users: Vec<AddressOfRecord>,
     /// They are all there are, and the copy forgets everything else.
     is_anew: bool,
+    /// It waited because it had nobody.
+    has_waited: bool,
 }
 
 impl Copying {
@@ -130,6 +137,7 @@ impl Copying {
         let mut waiting = self.waiting.lock();
         waiting.users.remove(&partition);
         waiting.lost.remove(&partition);
+        waiting.empty.remove(&partition);
         drop(waiting);
         self.legacies.lock().remove(&partition);
     }
@@ -138,15 +146,21 @@ impl Copying {
     fn next(&self, limit: usize) -> Vec<Task> {
         let mut waiting = self.waiting.lock();
         let mut tasks = Vec::new();
-        while tasks.len() < ANEW
-            && let Some(partition) = waiting.lost.pop_first()
-        {
-            waiting.users.remove(&partition);
-            tasks.push(Task {
-                partition,
-                users: self.left_in(partition),
-                is_anew: true,
-            });
+        for (has_waited, most) in [(false, ANEW), (true, EMPTY)] {
+            for _ in 0..most {
+                let lost = match has_waited {
+                    false => waiting.lost.pop_first(),
+                    true => waiting.empty.pop_first(),
+                };
+                let Some(partition) = lost else { break };
+                waiting.users.remove(&partition);
+                tasks.push(Task {
+                    partition,
+                    users: self.left_in(partition),
+                    is_anew: true,
+                    has_waited,
+                });
+            }
         }
         let mut count = 0;
         while count < limit
@@ -157,14 +171,24 @@ impl Copying {
                 partition,
                 users: users.into_iter().collect(),
                 is_anew: false,
+                has_waited: false,
             });
         }
         tasks
     }
 
+    /// Whether this can wait, and does from now on.
+    fn lets_wait(&self, task: &Task) -> bool {
+        let waits = task.is_anew && task.users.is_empty() && !task.has_waited;
+        if waits {
+            self.waiting.lock().empty.insert(task.partition);
+        }
+        waits
+    }
+
     fn has_work(&self) -> bool {
         let waiting = self.waiting.lock();
-        !waiting.users.is_empty() || !waiting.lost.is_empty()
+        !waiting.users.is_empty() || !waiting.lost.is_empty() || !waiting.empty.is_empty()
     }
 
     fn next_revision(&self) -> Revision {
@@ -350,6 +374,7 @@ impl Inner {
             let openings = self.partitions.openings();
             let mut tasks = self.copying.next(self.limits.copies);
             self.find_everybody(&mut tasks);
+            tasks.retain(|task| !self.copying.lets_wait(task));
             let count: usize = tasks.iter().map(|task| task.users.len()).sum();
             let rounds = u32::try_from(count.div_ceil(self.limits.copies)).unwrap_or(u32::MAX);
             pause = self.limits.copy_after.saturating_mul(rounds.max(1));
@@ -423,6 +448,7 @@ impl Inner {
             partition,
             users,
             is_anew,
+            ..
         } = task;
         let Some(epoch) = self.partitions.owned(partition) else {
             return Ok(());

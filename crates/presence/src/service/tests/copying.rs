@@ -10,6 +10,11 @@ fn of_alice() -> Partition {
     Partition::of_user("alice@example.test")
 }
 
+/// Owners that share a copy, and own nobody yet.
+fn owners<const N: usize>(fixture: &Fixture) -> [PresenceService; N] {
+    std::array::from_fn(|_| fixture.in_pool(Arc::new(NoFence)))
+}
+
 async fn publish(owner: &PresenceService, change: PublishOne) -> Published {
     let publish = Publish {
         user: aor("alice"),
@@ -48,10 +53,7 @@ fn follow() -> Vec<Follow> {
 #[tokio::test(start_paused = true)]
 async fn the_next_owner_shows_what_the_dead_one_showed_before_anybody_tells_it_anything() {
     let fixture = Fixture::new().await;
-    let (first, second) = (
-        fixture.in_pool(Arc::new(NoFence)),
-        fixture.in_pool(Arc::new(NoFence)),
-    );
+    let [first, second] = owners(&fixture);
     first.take(of_alice(), 1).await.unwrap();
     for availability in [Availability::AVAILABLE, Availability::AWAY] {
         publish(&first, machine(availability)).await;
@@ -84,10 +86,7 @@ async fn the_next_owner_shows_what_the_dead_one_showed_before_anybody_tells_it_a
 #[tokio::test(start_paused = true)]
 async fn what_is_given_is_copied_before_it_goes() {
     let fixture = Fixture::new().await;
-    let (first, second) = (
-        fixture.in_pool(Arc::new(NoFence)),
-        fixture.in_pool(Arc::new(NoFence)),
-    );
+    let [first, second] = owners(&fixture);
     first.take(of_alice(), 1).await.unwrap();
     publish(&first, machine(Availability::AVAILABLE)).await;
     first.give(of_alice()).await;
@@ -98,10 +97,7 @@ async fn what_is_given_is_copied_before_it_goes() {
 #[tokio::test(start_paused = true)]
 async fn what_ended_is_copied_as_ended_and_an_owner_that_is_late_brings_nothing_back() {
     let fixture = Fixture::new().await;
-    let (first, second) = (
-        fixture.in_pool(Arc::new(NoFence)),
-        fixture.in_pool(Arc::new(NoFence)),
-    );
+    let [first, second] = owners(&fixture);
     first.take(of_alice(), 1).await.unwrap();
     let PublishOne::Set { key, .. } = machine(Availability::AVAILABLE) else {
         panic!("it is one");
@@ -123,11 +119,7 @@ async fn what_ended_is_copied_as_ended_and_an_owner_that_is_late_brings_nothing_
 #[tokio::test(start_paused = true)]
 async fn endpoints_that_went_with_the_owner_stay_for_a_while_and_others_are_left_out_later() {
     let fixture = Fixture::new().await;
-    let (first, second, third) = (
-        fixture.in_pool(Arc::new(NoFence)),
-        fixture.in_pool(Arc::new(NoFence)),
-        fixture.in_pool(Arc::new(NoFence)),
-    );
+    let [first, second, third] = owners(&fixture);
     first.take(of_alice(), 1).await.unwrap();
     publish(&first, machine(Availability::AVAILABLE)).await;
     copied().await;
@@ -150,10 +142,7 @@ async fn endpoints_that_went_with_the_owner_stay_for_a_while_and_others_are_left
 #[tokio::test(start_paused = true)]
 async fn who_was_taken_over_is_in_memory_when_the_grace_is_over_so_that_it_ends_with_its_endpoints() {
     let fixture = Fixture::new().await;
-    let (first, second) = (
-        fixture.in_pool(Arc::new(NoFence)),
-        fixture.in_pool(Arc::new(NoFence)),
-    );
+    let [first, second] = owners(&fixture);
     first.take(of_alice(), 1).await.unwrap();
     publish(&first, machine(Availability::AVAILABLE)).await;
     copied().await;
@@ -172,10 +161,7 @@ async fn who_was_taken_over_is_in_memory_when_the_grace_is_over_so_that_it_ends_
 #[tokio::test(start_paused = true)]
 async fn whoever_gets_the_address_of_a_deleted_account_has_nothing_of_it() {
     let fixture = Fixture::new().await;
-    let (first, second) = (
-        fixture.in_pool(Arc::new(NoFence)),
-        fixture.in_pool(Arc::new(NoFence)),
-    );
+    let [first, second] = owners(&fixture);
     first.take(of_alice(), 1).await.unwrap();
     publish(&first, machine(Availability::AVAILABLE)).await;
     copied().await;
@@ -189,10 +175,7 @@ async fn whoever_gets_the_address_of_a_deleted_account_has_nothing_of_it() {
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_ends_while_its_user_is_taken_into_memory_has_ended() {
     let fixture = Fixture::new().await;
-    let (first, second) = (
-        fixture.in_pool(Arc::new(NoFence)),
-        fixture.in_pool(Arc::new(NoFence)),
-    );
+    let [first, second] = owners(&fixture);
     first.take(of_alice(), 1).await.unwrap();
     publish(&first, machine(Availability::AVAILABLE)).await;
     copied().await;
@@ -213,7 +196,7 @@ async fn an_endpoint_that_ends_while_its_user_is_taken_into_memory_has_ended() {
 #[tokio::test(start_paused = true)]
 async fn a_partition_that_leaves_after_the_copy_forgot_everything_leaves_whole() {
     let fixture = Fixture::new().await;
-    let owners = [(); 3].map(|()| fixture.in_pool(Arc::new(NoFence)));
+    let owners: [_; 3] = owners(&fixture);
     owners[0].take(of_alice(), 1).await.unwrap();
     publish(&owners[0], machine(Availability::AWAY)).await;
     copied().await;
@@ -230,10 +213,7 @@ async fn a_partition_that_leaves_after_the_copy_forgot_everything_leaves_whole()
 #[tokio::test(start_paused = true)]
 async fn a_copy_that_is_away_stops_nobody_and_gets_everything_when_it_is_back() {
     let fixture = Fixture::new().await;
-    let (first, second) = (
-        fixture.in_pool(Arc::new(NoFence)),
-        fixture.in_pool(Arc::new(NoFence)),
-    );
+    let [first, second] = owners(&fixture);
     first.take(of_alice(), 1).await.unwrap();
     fixture.copy.set_failing(true);
     publish(&first, machine(Availability::AWAY)).await;
@@ -251,7 +231,7 @@ async fn a_copy_that_is_away_stops_nobody_and_gets_everything_when_it_is_back() 
 #[tokio::test(start_paused = true)]
 async fn a_copy_that_forgot_everything_gets_it_anew_also_of_users_nobody_needed_since() {
     let fixture = Fixture::new().await;
-    let owners = [(); 4].map(|()| fixture.in_pool(Arc::new(NoFence)));
+    let owners: [_; 4] = owners(&fixture);
     owners[0].take(of_alice(), 1).await.unwrap();
     publish(&owners[0], machine(Availability::AWAY)).await;
     copied().await;

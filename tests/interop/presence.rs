@@ -85,6 +85,33 @@ async fn groups_made_and_contacts_moved_at_one_endpoint_are_so_at_the_other_and_
     one.event_about("buddy-removed", "dan").await
 }
 
+/// SIPE 1.25 dies of the news that another endpoint deleted a group.
+#[tokio::test]
+async fn a_group_deleted_at_one_endpoint_harms_no_other() -> Result<()> {
+    let pool = Pool::start().await?;
+    let (amy, _) = (pool.user("amy").await?, pool.user("dan").await?);
+    let mut one = pool.lyncdrive(&amy, "desk").await?;
+    let two = pool.lyncdrive(&amy, "sofa").await?;
+    pool.published(2).await?;
+    one.command("add dan@example.test Friends").await?;
+    two.event_about("buddy-added", "dan").await?;
+    one.command("remove dan@example.test").await?;
+    two.event_about("buddy-removed", "dan").await?;
+    one.command("delete-group Friends").await?;
+    test_support::eventually("the group to be gone", || async {
+        let list = pool
+            .sandbox
+            .ctl(&["user", "contacts", "amy@example.test"], "")
+            .await?;
+        Ok((!list.contains("Friends")).then_some(()))
+    })
+    .await?;
+    one.command("add dan@example.test Mates").await?;
+    two.event_about("buddy-added", "dan").await?;
+    ensure!(two.quit().await? == 0, "not signed in any more");
+    Ok(())
+}
+
 /// Whether dan was added in this group.
 fn grouped(client: &Lyncdrive, group: &str) -> Option<()> {
     let added = client.events("buddy-added");

@@ -213,8 +213,14 @@ fn is_linphone(request: &Request) -> bool {
         None | Some("Unknown") => {
             headers.get(&HeaderName::ContentEncoding).is_some() && requires(request, LIST_SUBSCRIBE)
         }
-        Some(agent) => agent.to_ascii_lowercase().contains("linphone"),
+        Some(_) => calls_itself(request, "linphone"),
     }
+}
+
+/// Whether this, in small letters, is in the User-Agent.
+fn calls_itself(request: &Request, name: &str) -> bool {
+    let agent = request.headers().get(&HeaderName::UserAgent);
+    agent.is_some_and(|agent| agent.to_ascii_lowercase().contains(name))
 }
 
 fn takes_deflate(request: &Request) -> bool {
@@ -318,7 +324,7 @@ async fn begin(incoming: &Incoming, event: &Event, target: Target, asked: Asked)
         Target::Contacts => Content::List(List::new(asked.resource.clone(), true, related)),
         Target::Watchers => Content::Watchers(Watchers::default()),
         Target::RoamingSelf(parts) => Content::Own(Box::new(Own::new(me.clone(), parts))),
-        Target::RoamingContacts => Content::Contacts(Contacts::default()),
+        Target::RoamingContacts => Content::Contacts(Contacts::new(calls_itself(&incoming.request, "sipe"))),
     };
     let (package, style, expires) = (asked.package, asked.style, asked.expires);
     let reply = accepted(incoming, package, expires);

@@ -41,6 +41,9 @@ pub(crate) struct Contacts {
     forgotten: Vec<AddressOfRecord>,
     /// Changes, in order.
     changes: VecDeque<Arc<ContactNews>>,
+    /// It is not told of groups that are gone: SIPE 1.25 frees a group twice that another endpoint deletes, and dies. An empty one
+    /// stays until its next sign-in.
+    keeps_groups: bool,
 }
 
 /// What a change means to a client.
@@ -55,6 +58,14 @@ pub(crate) enum Taken {
 }
 
 impl Contacts {
+    /// Nothing was told yet. `is_sipe`: the client calls itself so.
+    pub(crate) fn new(is_sipe: bool) -> Self {
+        Contacts {
+            keeps_groups: is_sipe,
+            ..Contacts::default()
+        }
+    }
+
     /// The number of what the client knows or is about to know.
     pub(crate) fn number(&self) -> Option<u64> {
         self.number
@@ -147,7 +158,7 @@ impl Contacts {
             let number = number(self.number.unwrap_or_default());
             return Some(delta(number, number, gone.collect()));
         }
-        Some(change(&*self.changes.pop_front()?))
+        Some(change(&*self.changes.pop_front()?, self.keeps_groups))
     }
 
     /// What is told of this list; `None`: the client has it.
@@ -221,14 +232,15 @@ fn whole(list: &ContactList) -> Bytes {
     .print()
 }
 
-fn change(news: &ContactNews) -> Bytes {
+fn change(news: &ContactNews, keeps_groups: bool) -> Bytes {
     use document::ContactChange as Change;
     let changes = match &news.changed {
         ContactChanged::AddedGroup(added) => vec![Change::AddedGroup(group(added))],
         ContactChanged::ModifiedGroup(modified) => vec![Change::ModifiedGroup(group(modified))],
         ContactChanged::DeletedGroup(id, contacts) => {
             let modified = contacts.iter().map(|one| Change::ModifiedContact(contact(one)));
-            modified.chain([Change::DeletedGroup(*id)]).collect()
+            let deleted = (!keeps_groups).then_some(Change::DeletedGroup(*id));
+            modified.chain(deleted).collect()
         }
         ContactChanged::AddedContact(added) => vec![Change::AddedContact(contact(added))],
         ContactChanged::ModifiedContact(modified) => vec![Change::ModifiedContact(contact(modified))],

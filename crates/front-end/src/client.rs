@@ -41,11 +41,47 @@ pub(crate) fn client(request: &Request, contact: &Params) -> Client {
     }
 }
 
+/// The option of a subscription that brings its list (RFC 5367).
+pub(crate) const LIST_SUBSCRIBE: &str = "recipient-list-subscribe";
+
 /// Whether an option tag stands in any Supported header.
 pub(crate) fn supports(request: &Request, option: &str) -> bool {
-    request.headers().get_all(&HeaderName::Supported).any(|value| {
+    names(request, &HeaderName::Supported, option)
+}
+
+/// Whether an option tag stands in any Require header.
+pub(crate) fn requires(request: &Request, option: &str) -> bool {
+    names(request, &HeaderName::Require, option)
+}
+
+fn names(request: &Request, header: &HeaderName, option: &str) -> bool {
+    request.headers().get_all(header).any(|value| {
         value
             .split(',')
             .any(|tag| tag.trim().eq_ignore_ascii_case(option))
     })
+}
+
+/// Whether a SUBSCRIBE comes from liblinphone: it says so, or it has no name, or the one of an application that gave it none,
+/// and sends a deflated list.
+pub(crate) fn is_linphone(request: &Request) -> bool {
+    let headers = request.headers();
+    let agent = headers.get(&HeaderName::UserAgent);
+    match agent.as_deref() {
+        None | Some("Unknown") => {
+            headers.get(&HeaderName::ContentEncoding).is_some() && requires(request, LIST_SUBSCRIBE)
+        }
+        Some(_) => calls_itself(request, "linphone"),
+    }
+}
+
+/// Whether it comes from SIPE, the plug-in of Pidgin.
+pub(crate) fn is_sipe(request: &Request) -> bool {
+    calls_itself(request, "sipe")
+}
+
+/// Whether this, in small letters, is in the User-Agent.
+fn calls_itself(request: &Request, name: &str) -> bool {
+    let agent = request.headers().get(&HeaderName::UserAgent);
+    agent.is_some_and(|agent| agent.to_ascii_lowercase().contains(name))
 }

@@ -79,9 +79,6 @@ impl Target {
     }
 }
 
-/// The option of a subscription that brings its list (RFC 5367).
-const LIST_SUBSCRIBE: &str = "recipient-list-subscribe";
-
 /// Answers a SUBSCRIBE.
 pub(crate) fn handle(incoming: Incoming, destination: Option<Destination>) {
     let request = &incoming.request;
@@ -116,7 +113,7 @@ pub(crate) fn handle(incoming: Incoming, destination: Option<Destination>) {
         event_id: event.id().map(|id| id.detach()),
         deflate: takes_deflate(&incoming.request),
         style: Style {
-            linphone: is_linphone(&incoming.request),
+            linphone: client::is_linphone(&incoming.request),
             ..lync::style(&incoming.request)
         },
         expires,
@@ -173,16 +170,7 @@ fn target(incoming: &Incoming, event: &Event, destination: &Destination) -> Resu
 
 /// RFC 4662 section 4.1: who subscribes to a list says so.
 fn speaks_event_lists(request: &Request) -> bool {
-    client::supports(request, "eventlist") || requires(request, "eventlist")
-}
-
-fn requires(request: &Request, option: &str) -> bool {
-    let mut values = request.headers().get_all(&HeaderName::Require);
-    values.any(|value| {
-        value
-            .split(',')
-            .any(|tag| tag.trim().eq_ignore_ascii_case(option))
-    })
+    client::supports(request, "eventlist") || client::requires(request, "eventlist")
 }
 
 /// An absent Accept means the type of the package; only one that names nothing we have is refused.
@@ -204,25 +192,6 @@ fn dialect(request: &Request) -> Dialect {
     }
 }
 
-/// Whether it comes from liblinphone: it says so, or it has no name, or the one of an application that gave it none, and sends
-/// a deflated list.
-fn is_linphone(request: &Request) -> bool {
-    let headers = request.headers();
-    let agent = headers.get(&HeaderName::UserAgent);
-    match agent.as_deref() {
-        None | Some("Unknown") => {
-            headers.get(&HeaderName::ContentEncoding).is_some() && requires(request, LIST_SUBSCRIBE)
-        }
-        Some(_) => calls_itself(request, "linphone"),
-    }
-}
-
-/// Whether this, in small letters, is in the User-Agent.
-fn calls_itself(request: &Request, name: &str) -> bool {
-    let agent = request.headers().get(&HeaderName::UserAgent);
-    agent.is_some_and(|agent| agent.to_ascii_lowercase().contains(name))
-}
-
 fn takes_deflate(request: &Request) -> bool {
     let values = request.headers().get_all(&HeaderName::AcceptEncoding);
     values.into_iter().any(|value| {
@@ -241,7 +210,7 @@ fn takes_deflate(request: &Request) -> bool {
 fn members(request: &Request) -> Result<Option<Vec<Entry>>, Refusal> {
     let headers = request.headers();
     if request.body().is_empty() {
-        return match requires(request, LIST_SUBSCRIBE) {
+        return match client::requires(request, client::LIST_SUBSCRIBE) {
             true => Err(Refusal::bad("A recipient list is missing")),
             false => Ok(None),
         };
@@ -324,7 +293,7 @@ async fn begin(incoming: &Incoming, event: &Event, target: Target, asked: Asked)
         Target::Contacts => Content::List(List::new(asked.resource.clone(), true, related)),
         Target::Watchers => Content::Watchers(Watchers::default()),
         Target::RoamingSelf(parts) => Content::Own(Box::new(Own::new(me.clone(), parts))),
-        Target::RoamingContacts => Content::Contacts(Contacts::new(calls_itself(&incoming.request, "sipe"))),
+        Target::RoamingContacts => Content::Contacts(Contacts::new(client::is_sipe(&incoming.request))),
     };
     let (package, style, expires) = (asked.package, asked.style, asked.expires);
     let reply = accepted(incoming, package, expires);

@@ -46,7 +46,9 @@ impl Inner {
                 "a search has at most {MAX_WORDS} words and {MAX_BYTES} bytes"
             )));
         }
-        let wanted = AccountSearch::new([words.as_str()]);
+        // Accounts of a domain that was the pool's once are kept, but nobody reaches them.
+        let domains = self.config.domains.iter().map(ToString::to_string).collect();
+        let wanted = AccountSearch::new([words.as_str()]).within(domains);
         if wanted.is_vain() {
             return Ok(PeopleFound::default());
         }
@@ -60,16 +62,10 @@ impl Inner {
             .search_accounts(&wanted, limit)
             .await
             .map_err(store_failed)?;
-        // Accounts of a domain that was the pool's once are kept, but nobody reaches them.
-        let ours = |domain: &str| self.config.domains.iter().any(|known| known == domain);
-        let people = found
-            .accounts
-            .into_iter()
-            .filter(|account| ours(account.aor.domain()))
-            .map(|account| Person {
-                aor: account.aor,
-                display_name: account.display_name,
-            });
+        let people = found.accounts.into_iter().map(|account| Person {
+            aor: account.aor,
+            display_name: account.display_name,
+        });
         Ok(PeopleFound {
             people: people.collect(),
             more: found.more,

@@ -87,6 +87,9 @@ impl Database {
         if let Some(address) = search.address() {
             query = query.bind(address.as_str());
         }
+        for domain in search.domains().unwrap_or_default() {
+            query = query.bind(domain);
+        }
         for prefix in search.prefixes() {
             query = query.bind(prefix).bind(end_of_prefix(prefix));
         }
@@ -110,6 +113,10 @@ fn statement(search: &AccountSearch) -> String {
         "SELECT aor, display_name, site, enabled, created_at FROM accounts WHERE enabled".to_owned();
     if search.address().is_some() {
         statement.push_str(" AND aor = ?");
+    }
+    if let Some(domains) = search.domains() {
+        let domains = vec!["?"; domains.len()].join(", ");
+        statement.push_str(&format!(" AND domain IN ({domains})"));
     }
     for _ in search.prefixes() {
         statement.push_str(" AND aor IN (SELECT aor FROM account_words WHERE word >= ? AND word < ?)");

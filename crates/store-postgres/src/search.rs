@@ -110,6 +110,9 @@ pub(crate) async fn search(
     if let Some(address) = search.address() {
         query = query.bind(address.as_str());
     }
+    for domain in search.domains().unwrap_or_default() {
+        query = query.bind(domain);
+    }
     for prefix in search.prefixes() {
         query = query.bind(prefix).bind(end_of_prefix(prefix));
     }
@@ -134,6 +137,10 @@ fn statement(search: &AccountSearch) -> String {
     let mut parameter = || parameters.next().unwrap_or_default();
     if search.address().is_some() {
         statement.push_str(&format!(" AND aor = ${}", parameter()));
+    }
+    if let Some(domains) = search.domains() {
+        let domains: Vec<String> = domains.iter().map(|_| format!("${}", parameter())).collect();
+        statement.push_str(&format!(" AND domain IN ({})", domains.join(", ")));
     }
     for _ in search.prefixes() {
         let (from, to) = (parameter(), parameter());

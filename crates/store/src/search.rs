@@ -89,6 +89,8 @@ pub struct AccountSearch {
     address: Option<AddressOfRecord>,
     /// Two addresses, or one that nobody can have.
     nobody: bool,
+    /// Present: accounts of these domains only.
+    domains: Option<Vec<String>>,
 }
 
 impl AccountSearch {
@@ -99,6 +101,13 @@ impl AccountSearch {
             search.add(word);
         }
         search
+    }
+
+    /// Only accounts of these domains match.
+    #[must_use]
+    pub fn within(mut self, domains: Vec<String>) -> Self {
+        self.domains = Some(domains);
+        self
     }
 
     fn add(&mut self, word: &str) {
@@ -123,7 +132,13 @@ impl AccountSearch {
 
     /// Whether it can match nobody, whatever accounts there are.
     pub fn is_vain(&self) -> bool {
-        self.nobody || (self.prefixes.is_empty() && self.address.is_none())
+        let is_nowhere = self.domains.as_ref().is_some_and(Vec::is_empty);
+        self.nobody || is_nowhere || (self.prefixes.is_empty() && self.address.is_none())
+    }
+
+    /// The domains of which the account has to be; `None`: any.
+    pub fn domains(&self) -> Option<&[String]> {
+        self.domains.as_deref()
     }
 
     /// What words of the account have to begin with, folded; each of them once.
@@ -144,6 +159,11 @@ impl AccountSearch {
                 .as_ref()
                 .is_some_and(|address| *address != account.aor)
         {
+            return false;
+        }
+        let domain = account.aor.domain();
+        let is_elsewhere = |domains: &[String]| !domains.iter().any(|one| one == domain);
+        if self.domains().is_some_and(is_elsewhere) {
             return false;
         }
         let words = words_of(&account.aor, &account.display_name);

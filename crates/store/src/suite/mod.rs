@@ -98,6 +98,7 @@ macro_rules! directory_suite {
                 what_is_syntax_elsewhere_is_only_text_in_a_search,
                 a_search_sees_every_change_of_an_account,
                 a_search_ends_at_its_limit_and_says_that_there_are_more,
+                only_accounts_of_the_named_domains_are_found_and_counted,
             );
         }
         mod policy_suite {

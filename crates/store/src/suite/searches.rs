@@ -174,3 +174,40 @@ pub async fn a_search_ends_at_its_limit_and_says_that_there_are_more(
     }
     Ok(())
 }
+
+pub async fn only_accounts_of_the_named_domains_are_found_and_counted(
+    store: &(impl AccountStore + PlaceStore),
+) -> Outcome {
+    store.add_domain("left.test").await?;
+    with(store, &[("bea", "Bea Some")]).await?;
+    let mut elsewhere = account("amy")?;
+    elsewhere.account.aor = aor("amy@left.test")?;
+    elsewhere.account.display_name = "Amy Some".to_owned();
+    store.create_account(elsewhere).await?;
+    let some = || AccountSearch::new(["some"]);
+    let domains = |domains: &[&str]| domains.iter().map(|one| (*one).to_owned()).collect();
+    // Amy comes first, and takes no place from who is looked for.
+    for (search, expected, more) in [
+        (
+            some().within(domains(&["example.test"])),
+            &["bea@example.test"][..],
+            false,
+        ),
+        (
+            some().within(domains(&["left.test", "example.test"])),
+            &["amy@left.test"],
+            true,
+        ),
+        (some(), &["amy@left.test"], true),
+        (some().within(Vec::new()), &[], false),
+    ] {
+        let found = store.search_accounts(&search, 1).await?;
+        let who: Vec<&str> = found
+            .accounts
+            .iter()
+            .map(|account| account.aor.as_str())
+            .collect();
+        assert_eq!((&who[..], found.more), (expected, more), "{search:?}");
+    }
+    Ok(())
+}

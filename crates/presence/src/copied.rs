@@ -47,12 +47,9 @@ pub(crate) type Left = (Arc<Publication>, Option<u64>);
 ///
 /// # Errors
 /// Inconsistent: one cannot be written, which is a defect.
-pub(crate) fn write<'a>(
-    publications: impl Iterator<Item = (&'a Arc<Publication>, Option<u64>)>,
-    now: Now,
-) -> Result<(Bytes, u64), StoreError> {
+pub(crate) fn write(publications: &[Left], now: Now) -> Result<(Bytes, u64), StoreError> {
     let mut lives_ms = 0;
-    let mut written = Vec::new();
+    let mut written = Vec::with_capacity(publications.len());
     for (publication, ends_at) in publications {
         let remaining_ms = ends_at.map(|at| at.saturating_sub(now.ms));
         lives_ms = lives_ms.max(remaining_ms.unwrap_or(LIVES_MS));
@@ -158,18 +155,22 @@ mod tests {
             publication(2, Bound::User, Some(600_000)),
             publication(3, Bound::Endpoint, Some(50_000)),
         );
-        let all = [(&endless, None), (&timed, Some(601_000)), (&brief, Some(51_000))];
-        let (text, lives_ms) = write(all.into_iter(), now(1_000)).unwrap();
+        let all = [
+            (endless.clone(), None),
+            (timed.clone(), Some(601_000)),
+            (brief, Some(51_000)),
+        ];
+        let (text, lives_ms) = write(&all, now(1_000)).unwrap();
         assert_eq!(lives_ms, LIVES_MS);
         let left = read(&text, 50_000, now(30)).unwrap();
-        assert_eq!(left, [(endless, None), (timed.clone(), Some(550_030))]);
-        let (_, lives_ms) = write([(&timed, Some(601_000))].into_iter(), now(1_000)).unwrap();
+        assert_eq!(left, [(endless, None), (timed, Some(550_030))]);
+        let (_, lives_ms) = write(&all[1..2], now(1_000)).unwrap();
         assert_eq!(lives_ms, 600_000);
     }
 
     #[test]
     fn nothing_is_no_text() {
-        assert_eq!(write([].into_iter(), now(0)).unwrap(), (Bytes::new(), 0));
+        assert_eq!(write(&[], now(0)).unwrap(), (Bytes::new(), 0));
     }
 
     #[test]

@@ -15,7 +15,7 @@
 //! | What does each access level see? | `view`; the matrix is in `docs/presence.md` |
 //! | Who is at which level? | `access`, [`rpc::presence::AccessRules`] |
 //! | What is in a contact list? | `contacts` |
-//! | What does the next owner find? | `copied`, `service/copying.rs` |
+//! | What does the next owner find? | `copied`, `service/copying.rs`, `service/legacies.rs` |
 //! | Who is told what, and when? | `service/settle.rs`, `service/streams.rs` |
 //!
 //! To extend it:

@@ -1,5 +1,6 @@
 //! The copy of bindings.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -39,7 +40,7 @@ fn written(
             Ok(State {
                 user,
                 revision: state.revision,
-                text,
+                text: Cow::Owned(text),
                 lives_ms: states::longest(state, now),
             })
         })

@@ -1,5 +1,7 @@
 //! A copy of states by partition, whatever they are: one hash and one fence per partition.
 
+use std::borrow::Cow;
+
 use redis::Value;
 use sip_types::AddressOfRecord;
 use store::{Revision, StoreError, Written};
@@ -29,7 +31,7 @@ pub(crate) struct State<'a> {
     pub(crate) user: &'a AddressOfRecord,
     pub(crate) revision: Revision,
     /// Empty: the user is deleted.
-    pub(crate) text: Vec<u8>,
+    pub(crate) text: Cow<'a, [u8]>,
     /// Milliseconds after which it is of no use.
     pub(crate) lives_ms: u64,
 }
@@ -175,7 +177,7 @@ fn with_states<'a>(call: Call<'a>, states: Vec<State<'_>>, as_of: Option<Revisio
         call = call
             .arg(state.user.as_str())
             .arg(digits(state.revision.0))
-            .arg(state.text);
+            .arg(&*state.text);
     }
     call
 }

@@ -1,5 +1,7 @@
 //! The copy of presence.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use store::{CopiedPresence, PresenceCopy, PresenceState, Revision, StoreError, Written};
@@ -30,7 +32,7 @@ fn written(states: &[PresenceState]) -> Vec<State<'_>> {
         .map(|state| State {
             user: &state.user,
             revision: state.revision,
-            text: state.text.to_vec(),
+            text: Cow::Borrowed(&state.text),
             lives_ms: state.lives_ms,
         })
         .collect()

@@ -2,10 +2,6 @@
 //!
 //! Changes are accepted first and copied a moment later, many users in one write. What is lost when an owner dies in that moment, or
 //! with the whole copy, the front ends that hold the endpoints know: they tell the next owner.
-//!
-//! What a former owner left is kept as it was found until somebody needs the user, at most for [`Limits::grace`](crate::Limits::grace).
-//! Then what is bound to endpoints that are not signed in any more is left out; until the grace is over it stays, for the front end
-//! may have died together with the owner.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -14,20 +10,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashSet;
 use parking_lot::Mutex;
-use rpc::EndpointId;
 use sip_types::AddressOfRecord;
-use store::{CopiedPresence, PresenceCopy, PresenceState, Revision, StoreError, Written};
+use store::{PresenceCopy, PresenceState, Revision, StoreError, Written};
 use tokio::sync::{Mutex as Turn, Notify};
 use topology::Partition;
 
 use super::Inner;
 use super::entries::{Entry, State};
+use super::legacies::Legacies;
 use crate::copied::{self, Left};
 use crate::counters::Event;
-use crate::publications::Publications;
-use crate::time::{Now, millis_of};
 
 /// Partitions written at the same time.
 const AT_ONCE: usize = 8;
@@ -38,25 +32,11 @@ const ANEW: usize = 64;
 /// Of these, those without anybody: only what an older history may have of them is to go, which is not urgent.
 const EMPTY: usize = 8;
 
-/// Before what failed is tried again, and between looks at what was taken over.
+/// Before what failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// Users that are taken into memory in one look.
-const INTO_MEMORY: usize = 500;
-
-/// Users that are taken into memory at the same time.
-const LOADS: usize = 16;
 
 /// How long a partition that leaves may take to be copied.
 const LEAVING: Duration = Duration::from_secs(2);
-
-/// What a former owner left of one user.
-#[derive(Debug)]
-pub(super) struct Legacy {
-    publications: Vec<Left>,
-    /// When the partition was taken, monotone milliseconds.
-    taken_at: u64,
-}
 
 #[derive(Default)]
 struct Waiting {
@@ -91,7 +71,8 @@ pub(super) struct Copying {
     round: Turn<()>,
     /// The largest revision given.
     revision: AtomicU64,
-    legacies: Mutex<HashMap<Partition, HashMap<AddressOfRecord, Arc<Legacy>>>>,
+    /// What was taken over.
+    pub(super) legacies: Legacies,
 }
 
 /// What is to be written of one partition.
@@ -112,14 +93,11 @@ impl Copying {
             wake: Notify::new(),
             round: Turn::new(()),
             revision: AtomicU64::new(0),
-            legacies: Mutex::default(),
+            legacies: Legacies::default(),
         }
     }
 
     fn mark(&self, partition: Partition, users: impl IntoIterator<Item = AddressOfRecord>) {
-        if self.copy.is_none() {
-            return;
-        }
         let mut waiting = self.waiting.lock();
         waiting.users.entry(partition).or_default().extend(users);
         drop(waiting);
@@ -139,7 +117,7 @@ impl Copying {
         waiting.lost.remove(&partition);
         waiting.empty.remove(&partition);
         drop(waiting);
-        self.legacies.lock().remove(&partition);
+        self.legacies.forget(partition);
     }
 
     /// What is to be written next, of about this many users. Who is in partitions that are written anew is for the caller to find.
@@ -156,7 +134,7 @@ impl Copying {
                 waiting.users.remove(&partition);
                 tasks.push(Task {
                     partition,
-                    users: self.left_in(partition),
+                    users: self.legacies.of(partition),
                     is_anew: true,
                     has_waited,
                 });
@@ -194,108 +172,22 @@ impl Copying {
     fn next_revision(&self) -> Revision {
         Revision(self.revision.fetch_add(1, Ordering::SeqCst) + 1)
     }
-
-    fn inherit(&self, partition: Partition, epoch: u64, taken: Vec<CopiedPresence>, now: Now) {
-        // Larger than those of all owners before.
-        self.revision.fetch_max(epoch, Ordering::SeqCst);
-        let mut users = HashMap::new();
-        for one in taken {
-            match copied::read(&one.text, one.age_ms, now) {
-                Ok(publications) => {
-                    let legacy = Legacy {
-                        publications,
-                        taken_at: now.ms,
-                    };
-                    users.insert(one.user, Arc::new(legacy));
-                }
-                Err(error) => tracing::error!(%error, "a user is taken over without what was published"),
-            }
-        }
-        let mut legacies = self.legacies.lock();
-        match users.is_empty() {
-            true => legacies.remove(&partition),
-            false => legacies.insert(partition, users),
-        };
-    }
-
-    /// What a former owner left of a user.
-    pub(super) fn legacy(&self, user: &AddressOfRecord) -> Option<Arc<Legacy>> {
-        let legacies = self.legacies.lock();
-        legacies
-            .get(&Partition::of_user(user.as_str()))?
-            .get(user)
-            .cloned()
-    }
-
-    /// A user is in memory, with what was left of it.
-    pub(super) fn inherited(&self, user: &AddressOfRecord) {
-        let partition = Partition::of_user(user.as_str());
-        let mut legacies = self.legacies.lock();
-        if let Some(users) = legacies.get_mut(&partition) {
-            users.remove(user);
-            if users.is_empty() {
-                legacies.remove(&partition);
-            }
-        }
-    }
-
-    /// Some of those whose time to come back is over, and of whom nobody needed what was left.
-    fn overdue(&self, grace: Duration, now: Now) -> Vec<AddressOfRecord> {
-        let legacies = self.legacies.lock();
-        let all = legacies.values().flatten();
-        all.filter(|(_, legacy)| legacy.taken_at.saturating_add(millis_of(grace)) <= now.ms)
-            .map(|(user, _)| user.clone())
-            .take(INTO_MEMORY)
-            .collect()
-    }
-
-    /// Everybody of a partition of whom something was left that nobody needed yet.
-    fn left_in(&self, partition: Partition) -> Vec<AddressOfRecord> {
-        let legacies = self.legacies.lock();
-        let users = legacies.get(&partition).into_iter().flat_map(HashMap::keys);
-        users.cloned().collect()
-    }
-}
-
-impl Legacy {
-    /// Takes over what still counts: what is bound to live endpoints, and for a while to those that were live a moment ago.
-    /// Returns when each of the latter ends, and whether anything was left out.
-    pub(super) fn restore(
-        &self,
-        publications: &mut Publications,
-        live: &BTreeSet<EndpointId>,
-        grace: Duration,
-        now: Now,
-    ) -> (BTreeMap<EndpointId, u64>, bool) {
-        let until = self.taken_at.saturating_add(millis_of(grace));
-        let mut endings = BTreeMap::new();
-        let mut is_less = false;
-        for (publication, ends_at) in &self.publications {
-            let is_over = ends_at.is_some_and(|at| at <= now.ms);
-            let is_live = match (&publication.lifetime.bound, &publication.endpoint) {
-                (rpc::presence::Bound::Endpoint, Some(endpoint)) => live.contains(endpoint),
-                _ => !live.is_empty(),
-            };
-            if is_over || !(is_live || now.ms < until) {
-                is_less = true;
-                continue;
-            }
-            // What is bound to the user ends with the last of these.
-            if !is_live && let Some(endpoint) = &publication.endpoint {
-                endings.insert(endpoint.clone(), until);
-            }
-            publications.inherit(publication.clone(), *ends_at);
-        }
-        (endings, is_less)
-    }
 }
 
 impl Inner {
     /// Copies a user before long if what is in no database changed.
     pub(super) fn queue_copy(&self, entry: &Entry, state: &mut State) {
         let changes = state.presentity.publications().volatile_changes();
-        if std::mem::replace(&mut state.copied, changes) != changes {
+        if std::mem::replace(&mut state.copied, changes) != changes && self.copying.copy.is_some() {
             self.copying.mark(entry.partition(), [entry.user.clone()]);
+        }
+    }
+
+    /// There is no such user any more: what was left of it is for nobody, whoever gets the address next.
+    pub(super) fn drop_legacy(&self, user: &AddressOfRecord) {
+        if self.copying.legacies.take(user) {
+            self.copying
+                .mark(Partition::of_user(user.as_str()), [user.clone()]);
         }
     }
 
@@ -308,7 +200,9 @@ impl Inner {
         if let Some(copy) = &self.copying.copy {
             let taken = copy.take(partition, epoch).await?;
             self.counters.events(Event::Inherited, taken.len());
-            self.copying.inherit(partition, epoch, taken, self.now());
+            // Larger than those of all owners before.
+            self.copying.revision.fetch_max(epoch, Ordering::SeqCst);
+            self.copying.legacies.inherit(partition, taken, self.now());
         }
         Ok(())
     }
@@ -335,7 +229,7 @@ impl Inner {
     }
 
     fn everybody(&self, partition: Partition) -> Vec<AddressOfRecord> {
-        let mut users = self.copying.left_in(partition);
+        let mut users = self.copying.legacies.of(partition);
         let entries = self.entries.of(partition).into_iter();
         users.extend(entries.map(|entry| entry.user.clone()));
         users
@@ -355,9 +249,6 @@ impl Inner {
 
     /// Copies what changes, until the role stops.
     pub(super) async fn keep_copy(self: Arc<Self>) {
-        if self.copying.copy.is_none() {
-            return;
-        }
         let stop = self.stop.clone();
         stop.run_until_cancelled(self.copy_for_ever()).await;
     }
@@ -397,31 +288,6 @@ impl Inner {
                 }
                 None => {}
             }
-        }
-    }
-
-    /// Takes those into memory whom nobody needed since they were taken over, as they were with the owner before: what they have
-    /// is to end with their endpoints. Until the role stops.
-    pub(super) async fn keep_legacies(self: Arc<Self>) {
-        let stop = self.stop.clone();
-        while stop
-            .run_until_cancelled(tokio::time::sleep(RETRY))
-            .await
-            .is_some()
-        {
-            let overdue = self.copying.overdue(self.limits.grace, self.now());
-            let loads =
-                stream::iter(overdue).for_each_concurrent(LOADS, |user| self.clone().load_legacy(user));
-            stop.run_until_cancelled(loads).await;
-        }
-    }
-
-    async fn load_legacy(self: Arc<Self>, user: AddressOfRecord) {
-        match self.load(&user).await {
-            Ok(Some(_)) => {}
-            // The account is gone, and what it had with it.
-            Ok(None) => self.copying.mark(Partition::of_user(user.as_str()), [user]),
-            Err(error) => tracing::debug!(%error, "a user is taken into memory later"),
         }
     }
 
@@ -536,19 +402,19 @@ impl Inner {
             // First: what is written is not older than its number.
             let revision = self.copying.next_revision();
             // Before the entry: what is loaded meanwhile is in one of the two.
-            let legacy = self.copying.legacy(user);
-            let (text, lives_ms) = match (self.entries.get(user), legacy) {
+            let legacy = self.copying.legacies.get(user);
+            // Written down without the lock: readers of the user do not wait for that.
+            let left: Vec<Left> = match (self.entries.get(user), &legacy) {
                 (Some(entry), _) => {
                     let state = entry.state.lock();
                     let held = state.presentity.publications().volatile();
-                    copied::write(held.map(|held| (&held.publication, held.ends_at)), now)?
+                    held.map(|held| (held.publication.clone(), held.ends_at))
+                        .collect()
                 }
-                (None, Some(legacy)) => {
-                    let left = legacy.publications.iter();
-                    copied::write(left.map(|(publication, ends_at)| (publication, *ends_at)), now)?
-                }
-                (None, None) => copied::write(std::iter::empty(), now)?,
+                (None, Some(legacy)) => legacy.publications.clone(),
+                (None, None) => Vec::new(),
             };
+            let (text, lives_ms) = copied::write(&left, now)?;
             Ok(PresenceState {
                 user: user.clone(),
                 revision,

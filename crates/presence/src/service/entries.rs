@@ -242,8 +242,7 @@ impl Inner {
                 return Ok(Some(entry));
             }
             let Some(account) = self.account(user).await? else {
-                // Whoever gets the address next has nothing of what was left here.
-                self.copying.inherited(user);
+                self.drop_legacy(user);
                 return Ok(None);
             };
             let stored = self.read_stored(user).await?;
@@ -253,7 +252,7 @@ impl Inner {
             };
             let now = self.now();
             let mut publications = stored.publications;
-            let (endings, is_less) = match self.copying.legacy(user) {
+            let (endings, is_less) = match self.copying.legacies.get(user) {
                 Some(legacy) => legacy.restore(&mut publications, &account.live, self.limits.grace, now),
                 None => (BTreeMap::new(), false),
             };
@@ -273,7 +272,7 @@ impl Inner {
             };
             let presentity = Presentity::new(loaded, self.next_version(user), now, &self.limits);
             if let Some(entry) = self.entries.insert(presentity, copied, seen) {
-                self.copying.inherited(user);
+                self.copying.legacies.take(user);
                 self.settle(&entry, &mut entry.state.lock(), now);
                 return Ok(Some(entry));
             }

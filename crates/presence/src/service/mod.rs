@@ -8,6 +8,7 @@ mod copying;
 mod entries;
 mod follow;
 mod groups;
+mod legacies;
 mod partitions;
 mod registrar;
 mod settle;
@@ -198,8 +199,10 @@ impl PresenceService {
         });
         inner.tasks.spawn(inner.clone().keep_time());
         inner.tasks.spawn(inner.clone().follow_registrar());
-        inner.tasks.spawn(inner.clone().keep_copy());
-        inner.tasks.spawn(inner.clone().keep_legacies());
+        if inner.partitions.is_pooled() {
+            inner.tasks.spawn(inner.clone().keep_copy());
+            inner.tasks.spawn(inner.clone().keep_legacies());
+        }
         PresenceService(inner)
     }
 

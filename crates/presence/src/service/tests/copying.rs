@@ -168,8 +168,9 @@ async fn whoever_gets_the_address_of_a_deleted_account_has_nothing_of_it() {
     second.take(of_alice(), 2).await.unwrap();
     fixture.registrar.delete("alice").await;
     assert!(second.own(&aor("alice")).await.unwrap().is_none());
-    tokio::time::sleep(Limits::default().grace + Duration::from_secs(2)).await;
-    assert!(second.0.copying.legacy(&aor("alice")).is_none());
+    assert!(second.0.copying.legacies.get(&aor("alice")).is_none());
+    copied().await;
+    assert_eq!(fixture.copy.users(), 0, "nor does the next owner find it");
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@ mod directory;
 mod presence;
 mod registrar;
 mod stream;
+mod telling;
 
 use std::time::Duration;
 

@@ -25,6 +25,7 @@ mod cached;
 mod client;
 pub mod codec;
 mod counters;
+mod duplex;
 pub mod exchange;
 mod member;
 mod routed;
@@ -33,6 +34,8 @@ mod routes;
 pub mod seed;
 mod serve;
 mod server;
+#[cfg(test)]
+mod test_owner;
 mod traced;
 pub mod transport;
 mod work;
@@ -40,6 +43,7 @@ mod work;
 pub use cached::{CacheSize, CachedRegistrar};
 pub use client::{AnyCarrier, Carrier, RemoteDirectory, RemotePresence, RemoteRegistrar, any_carrier};
 pub use counters::{CacheSnapshot, ServerSnapshot};
+pub use duplex::{Counters as StreamCounters, Snapshot as StreamSnapshot};
 pub use member::{Describe, Description, RemoteMember};
 pub use routed::{DialRegistrar, LocalRegistrar, RoutedRegistrar};
 pub use routed_presence::{DialPresence, RoutedPresence};
@@ -48,7 +52,7 @@ pub use serve::{
     DRAIN, Health, RpcServer, RpcServerBuilder, STREAMS_PER_CONNECTION, ServeError, ServerCountersHandle,
 };
 pub use server::FOLLOW_BATCH;
-pub use work::{CALLS_PER_SERVICE, DEFAULT_DEADLINE, MAX_DEADLINE, WATCHERS_PER_SERVICE};
+pub use work::{CALLS_PER_SERVICE, DEFAULT_DEADLINE, ITEMS_PER_SERVICE, MAX_DEADLINE, WATCHERS_PER_SERVICE};
 
 /// Longest message either side sends or takes, in bytes.
 pub const MAX_MESSAGE: usize = 4 * 1024 * 1024;
@@ -90,6 +94,13 @@ pub mod proto {
         /// Version 1.
         pub mod v1 {
             include!("gen/portico.registrar.v1.rs");
+        }
+    }
+    /// Package `portico.trace.v1`.
+    pub mod trace {
+        /// Version 1.
+        pub mod v1 {
+            include!("gen/portico.trace.v1.rs");
         }
     }
 }

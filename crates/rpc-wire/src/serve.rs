@@ -23,6 +23,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::MAX_MESSAGE;
 use crate::counters::{ServerCounters, ServerSnapshot};
+use crate::duplex::Counters;
 use crate::member::{Describe, MemberService};
 use crate::proto::pool::v1::member_server::MemberServer;
 use crate::proto::pool::v1::seed_server::SeedServer;
@@ -114,11 +115,16 @@ impl RpcServerBuilder {
         self.service(service)
     }
 
-    /// Offers presence.
+    /// Offers presence; what front ends tell it on streams is counted by `counters`.
     #[must_use]
-    pub fn presence(self, presence: PresenceClient) -> Self {
+    pub fn presence(self, presence: PresenceClient, counters: Arc<Counters>) -> Self {
         let work = self.work();
-        let service = PresenceServer::new(PresenceService { presence, work })
+        let service = PresenceService {
+            presence,
+            work,
+            counters,
+        };
+        let service = PresenceServer::new(service)
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE);
         self.service(service)

@@ -3,6 +3,7 @@
 mod directory;
 mod presence;
 mod registrar;
+mod telling;
 
 pub(crate) use directory::DirectoryService;
 pub use presence::FOLLOW_BATCH;

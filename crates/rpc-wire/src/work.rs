@@ -1,5 +1,6 @@
 //! How much a service does at once, and for how long.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,9 @@ pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(5);
 pub const MAX_DEADLINE: Duration = Duration::from_secs(60);
 /// Calls one service works on at once; one more is refused as too many.
 pub const CALLS_PER_SERVICE: usize = 512;
+/// Items of streams one service works on at once; one more is refused as too many. They have places of their own: what clients
+/// do is not refused because members ask for much.
+pub const ITEMS_PER_SERVICE: usize = 4_096;
 /// Streams of changes one service keeps up at once.
 pub const WATCHERS_PER_SERVICE: usize = 1_024;
 /// When a refused caller may try again.
@@ -29,8 +33,9 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug)]
 pub(crate) struct Work {
     calls: Arc<Semaphore>,
+    items: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
-    tasks: TaskTracker,
+    pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
     counters: Arc<ServerCounters>,
 }
@@ -40,6 +45,7 @@ impl Work {
     pub(crate) fn new(tasks: TaskTracker, stop: CancellationToken, counters: Arc<ServerCounters>) -> Self {
         Work {
             calls: Arc::new(Semaphore::new(CALLS_PER_SERVICE)),
+            items: Arc::new(Semaphore::new(ITEMS_PER_SERVICE)),
             watchers: Arc::new(Semaphore::new(WATCHERS_PER_SERVICE)),
             tasks,
             stop,
@@ -47,11 +53,11 @@ impl Work {
         }
     }
 
-    fn enter(&self, of: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Status> {
+    fn enter(&self, of: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Error> {
         Arc::clone(of).try_acquire_owned().map_err(|_| {
             self.counters.too_many_calls.add();
             let error = Error::new(ErrorCode::TooMany, "this member works on too many calls");
-            status(&error.retry_after(RETRY_AFTER))
+            error.retry_after(RETRY_AFTER)
         })
     }
 
@@ -61,10 +67,10 @@ impl Work {
         deadline: Duration,
         work: impl Future<Output = Result<T, Error>> + Send,
     ) -> Result<Response<T>, Status> {
-        let _place = self.enter(&self.calls)?;
+        let _place = self.enter(&self.calls).map_err(|error| status(&error))?;
         match timeout(deadline, work).await {
             Ok(result) => result.map(Response::new).map_err(|error| status(&error)),
-            Err(_) => Err(self.too_late(deadline)),
+            Err(_) => Err(status(&self.too_late(deadline))),
         }
     }
 
@@ -75,7 +81,7 @@ impl Work {
         deadline: Duration,
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<Response<T>, Status> {
-        let place = self.enter(&self.calls)?;
+        let place = self.enter(&self.calls).map_err(|error| status(&error))?;
         let work = telemetry::trace::carry(Box::pin(work));
         let task = self.tasks.spawn(async move {
             let _place = place;
@@ -87,19 +93,44 @@ impl Work {
                 tracing::error!(error = %panicked, "a call of another member failed");
                 Err(status(&Error::new(ErrorCode::Internal, "the call failed")))
             }
-            Err(_) => Err(self.too_late(deadline)),
+            Err(_) => Err(status(&self.too_late(deadline))),
+        }
+    }
+
+    /// A place for an item of a stream.
+    pub(crate) fn place(&self) -> Result<OwnedSemaphorePermit, Error> {
+        self.enter(&self.items)
+    }
+
+    /// Works on an item of a stream that changes something, and hands its result to `answer`: by the deadline, that there is
+    /// none yet. What began is finished even so; it keeps its place until then.
+    pub(crate) async fn item<T>(
+        &self,
+        place: OwnedSemaphorePermit,
+        deadline: Duration,
+        work: impl Future<Output = Result<T, Error>>,
+        answer: impl AsyncFnOnce(Result<T, Error>),
+    ) {
+        let _place = place;
+        let mut work = pin!(work);
+        match timeout(deadline, work.as_mut()).await {
+            Ok(result) => answer(result).await,
+            Err(_) => {
+                answer(Err(self.too_late(deadline))).await;
+                let _nobody_waits = work.await;
+            }
         }
     }
 
     /// A place for a stream that stays.
     pub(crate) fn watcher(&self) -> Result<OwnedSemaphorePermit, Status> {
-        self.enter(&self.watchers)
+        self.enter(&self.watchers).map_err(|error| status(&error))
     }
 
-    fn too_late(&self, deadline: Duration) -> Status {
+    fn too_late(&self, deadline: Duration) -> Error {
         self.counters.deadlines_passed.add();
         let text = format!("the call took longer than {} ms", deadline.as_millis());
-        status(&Error::new(ErrorCode::Timeout, text))
+        Error::new(ErrorCode::Timeout, text)
     }
 }
 
@@ -161,6 +192,7 @@ mod tests {
             (ErrorCode::TooMany, Some(RETRY_AFTER))
         );
         assert_eq!(counters.snapshot().too_many_calls, 1);
+        assert!(work.place().is_ok(), "items have places of their own");
         drop(places);
         assert!(call().await.is_ok());
     }

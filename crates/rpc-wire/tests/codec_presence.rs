@@ -519,7 +519,7 @@ proptest! {
     fn whatever_arrives_is_a_value_or_malformed(bytes in vec(any::<u8>(), 0..200)) {
         // Neither panics: that is the claim.
         let bytes = Bytes::from(bytes);
-        if let Ok(message) = wire::PublishRequest::decode(bytes.clone()) {
+        if let Ok(message) = wire::Publish::decode(bytes.clone()) {
             let _any = presence::publish(message);
         }
         if let Ok(message) = wire::NewsItem::decode(bytes.clone()) {
@@ -536,9 +536,9 @@ proptest! {
 
 #[test]
 fn what_is_malformed_is_named() {
-    let publish = wire::PublishRequest {
+    let publish = wire::Publish {
         user: "no address".to_owned(),
-        ..wire::PublishRequest::default()
+        ..wire::Publish::default()
     };
     assert_eq!(presence::publish(publish).unwrap_err().field, "publish.user");
     let partition = wire::NewsItem {

@@ -55,6 +55,7 @@ macro_rules! every_way {
 
 every_way! {
     publications_have_versions_and_refusals_their_reasons,
+    publications_made_at_once_are_taken_in_their_order,
     who_follows_is_told_and_who_left_is_not,
     watchers_are_told_of_and_acknowledged,
     levels_change_under_their_versions,
@@ -149,11 +150,14 @@ impl Bench {
 }
 
 async fn server(presence: PresenceClient) -> RpcServer {
-    RpcServer::builder().presence(presence).build().await
+    RpcServer::builder()
+        .presence(presence, Arc::default())
+        .build()
+        .await
 }
 
 fn remote<T: Carrier>(carrier: T, rig: &Rig) -> PresenceClient {
-    let remote = RemotePresence::new(carrier, rig.tasks.clone(), rig.stop.clone());
+    let remote = RemotePresence::new(carrier, Arc::default(), rig.tasks.clone(), rig.stop.clone());
     PresenceClient::local(Arc::new(remote))
 }
 
@@ -217,6 +221,13 @@ async fn publications_have_versions_and_refusals_their_reasons(bench: Bench) -> 
     };
     assert_eq!(bench.publish("alice", removal).await, Ok(0));
     assert_eq!(bench.presence.own(&aor("nobody")).await.unwrap(), None);
+    bench
+}
+
+async fn publications_made_at_once_are_taken_in_their_order(bench: Bench) -> Bench {
+    let publish = |known| bench.publish("alice", machine(Some(known), Availability::AVAILABLE));
+    let results = futures_util::future::join_all((0..8).map(publish)).await;
+    assert_eq!(results, (1..=8).map(Ok).collect::<Vec<_>>());
     bench
 }
 

@@ -13,13 +13,13 @@ use registrar::PooledRegistrar;
 use rpc::{
     DirectoryClient, Error, ErrorCode, Fence, FrontEndClient, ImMcuClient, PresenceClient, RegistrarClient,
 };
-use rpc_wire::exchange::{ConversationRouter, Counters, ExchangeOwner};
+use rpc_wire::exchange::{ConversationRouter, ExchangeOwner};
 use rpc_wire::proto::immcu::v1::im_mcu_server::ImMcuServer;
 use rpc_wire::transport::{Authority, Bound, Channel, Connector, MemberTls, Suspects, listen};
 use rpc_wire::{
     CacheSize, CachedRegistrar, Health as RpcHealth, LocalRegistrar, MAX_MESSAGE, OwnerMember,
     RemoteDirectory, RemotePresence, RemoteRegistrar, RoutedPresence, RoutedRegistrar, RpcServer,
-    any_carrier,
+    StreamCounters, any_carrier,
 };
 use sip_auth::key_file::KeyFile;
 use store::{Incarnation, PartitionedBindings, PresenceCopy};
@@ -56,7 +56,8 @@ pub(crate) struct Member {
     users: Arc<Users>,
     conversations: Arc<Conversations>,
     presentities: Arc<Presentities>,
-    exchange: Arc<Counters>,
+    exchange: Arc<StreamCounters>,
+    told: Arc<StreamCounters>,
     /// The front end of this member, once it is there.
     front_end: Arc<OnceLock<FrontEnd>>,
     bound: Option<Bound>,
@@ -147,6 +148,7 @@ impl Member {
             conversations,
             presentities,
             exchange: Arc::default(),
+            told: Arc::default(),
             front_end: Arc::default(),
             bound: Some(bound),
             address,
@@ -283,9 +285,11 @@ impl Member {
         let (tasks, stop) = (node.background.tasks.clone(), node.background.stop.clone());
         let connector = self.connector.clone();
         let (dial_tasks, dial_stop) = (tasks.clone(), stop.clone());
+        let told = self.told.clone();
         let dial = Arc::new(move |owner: &OwnerMember| {
             let channel = channel_to(&connector, owner)?;
-            let remote = RemotePresence::new(channel, dial_tasks.clone(), dial_stop.clone());
+            let (counters, tasks, stop) = (told.clone(), dial_tasks.clone(), dial_stop.clone());
+            let remote = RemotePresence::new(channel, counters, tasks, stop);
             Ok(PresenceClient::local(Arc::new(remote)))
         });
         let routes = self.routes(Role::Presence, Partitioned::Presentities);
@@ -319,7 +323,7 @@ impl Member {
             server = server.registrar(local.registrar).directory(local.directory);
         }
         if let Some(presence) = presence {
-            server = server.presence(presence);
+            server = server.presence(presence, self.told.clone());
         }
         if let Some(immcu) = immcu {
             let epochs = immcu.clone();
@@ -342,10 +346,11 @@ impl Member {
         let server = server.build().await;
         let health = server.health();
         let refused = server.counters();
-        let exchange = self.exchange.clone();
+        let (exchange, told) = (self.exchange.clone(), self.told.clone());
         node.registry.register(Box::new(move |page| {
             refused.collect(page);
-            exchange.collect(page);
+            exchange.collect(page, "conversations");
+            told.collect(page, "presence");
         }));
         let stop = self.stop_serving.clone();
         node.background.tasks.spawn(async move {

@@ -180,7 +180,7 @@ metrics! {
 
     RPC_ITEMS = counter(
         "portico_rpc_items_total",
-        "Items sent on the streams between front ends and owners of conversations."
+        "Items sent on the streams between front ends and owners."
     );
     RPC_BATCHES = counter(
         "portico_rpc_batches_total",
@@ -258,6 +258,8 @@ pub mod label {
     pub const SIZE: &str = "size";
     /// Which certificate: `sip`.
     pub const CERTIFICATE: &str = "certificate";
+    /// What travels on a stream between members: `conversations`, `presence`.
+    pub const STREAM: &str = "stream";
     /// What is sent to a collector: `traces`, `metrics`, `logs`.
     pub const SIGNAL: &str = "signal";
 }

@@ -17,10 +17,14 @@ use tonic::Request;
 use topology::MemberId;
 
 use super::stream::StreamReader;
+use super::telling::Telling;
 use super::{Caller, Carrier};
 use crate::MAX_MESSAGE;
 use crate::codec::{Malformed, presence};
+use crate::duplex::Counters;
 use crate::proto::presence::v1 as wire;
+use crate::proto::presence::v1::tell_answer::Outcome;
+use crate::proto::presence::v1::tell_item::Body;
 
 /// A presence role at the other end of a [`Carrier`].
 #[derive(Clone)]
@@ -28,16 +32,21 @@ pub struct RemotePresence<T> {
     client: wire::presence_client::PresenceClient<T>,
     caller: Caller,
     streams: StreamReader,
+    telling: Arc<Telling<T>>,
 }
 
 impl<T: Carrier> RemotePresence<T> {
-    /// The presence role at the other end of `carrier`. Streams of news are read by tasks of `tasks`, which end with `stop`.
-    pub fn new(carrier: T, tasks: TaskTracker, stop: CancellationToken) -> Self {
+    /// The presence role at the other end of `carrier`. Its streams are read by tasks of `tasks`, which end with `stop`; what
+    /// is told to it is counted by `counters`.
+    pub fn new(carrier: T, counters: Arc<Counters>, tasks: TaskTracker, stop: CancellationToken) -> Self {
+        let client =
+            wire::presence_client::PresenceClient::new(carrier).max_decoding_message_size(MAX_MESSAGE);
+        let telling = Telling::new(client.clone(), counters, tasks.clone(), stop.clone());
         RemotePresence {
-            client: wire::presence_client::PresenceClient::new(carrier)
-                .max_decoding_message_size(MAX_MESSAGE),
+            client,
             caller: Caller::default(),
             streams: StreamReader::new(tasks, stop),
+            telling: Arc::new(telling),
         }
     }
 
@@ -59,10 +68,14 @@ fn texts(addresses: &[AddressOfRecord]) -> Vec<String> {
 #[async_trait]
 impl<T: Carrier> Presence for RemotePresence<T> {
     async fn publish(&self, publish: Publish) -> Result<Result<Published, PublishRefusal>, Error> {
-        let request = self.caller.request(presence::publish_to_wire(&publish));
-        let mut client = self.client.clone();
-        let response = self.caller.call(client.publish(request)).await?;
-        presence::published(response).map_err(Malformed::in_answer)
+        match self
+            .telling
+            .tell(self.caller, Body::Publish(presence::publish_to_wire(&publish)))
+            .await?
+        {
+            Outcome::PublishResult(result) => presence::published(result).map_err(Malformed::in_answer),
+            _ => Err(Malformed::new("answer.outcome").in_answer()),
+        }
     }
 
     async fn own(&self, user: &AddressOfRecord) -> Result<Option<Arc<OwnData>>, Error> {
@@ -124,14 +137,15 @@ impl<T: Carrier> Presence for RemotePresence<T> {
         presentity: &AddressOfRecord,
         watchers: Vec<SeenWatcher>,
     ) -> Result<(), Error> {
-        let request = self.caller.request(wire::WatchedRequest {
+        let watched = wire::Watched {
             member: member.as_str().to_owned(),
             presentity: presentity.as_str().to_owned(),
             watchers: presence::watchers_to_wire(&watchers),
-        });
-        let mut client = self.client.clone();
-        self.caller.call(client.watched(request)).await?;
-        Ok(())
+        };
+        match self.telling.tell(self.caller, Body::Watched(watched)).await? {
+            Outcome::Done(wire::Done {}) => Ok(()),
+            _ => Err(Malformed::new("answer.outcome").in_answer()),
+        }
     }
 
     async fn change_members(

@@ -10,14 +10,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use topology::Partition;
 
-use super::carried::Carried;
-use super::counters::Counters;
 use super::router::{Inner, Waits};
-use super::sending::Sending;
-use super::{in_trace, remaining};
 use crate::client::AnyCarrier;
 use crate::codec::conversation as codec;
 use crate::codec::{Malformed, endpoint};
+use crate::duplex::{Carried, Counters, Sending, in_trace, remaining};
 use crate::proto::immcu::v1 as wire;
 use crate::proto::immcu::v1::front_end_item::Body as Up;
 use crate::proto::immcu::v1::im_mcu_client::ImMcuClient;

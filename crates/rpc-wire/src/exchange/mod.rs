@@ -19,26 +19,21 @@
 //! | `router` | the front end's end: lanes, links, resending |
 //! | `link` | one stream to one owner, and what comes down on it |
 //! | `owner` | the owner's end |
-//! | `carried` | requests that came on a stream and are under way |
-//! | `sending` | numbers, batches, who waits for which answer |
+//!
+//! What any such stream is made of is in [`crate::duplex`].
 
-mod carried;
-mod counters;
 mod link;
 mod owner;
 mod router;
-mod sending;
 
 #[cfg(test)]
 mod tests;
 
 use std::future::Future;
 use std::task::{Context, Waker};
-use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
 
-pub use self::counters::{Counters, Snapshot};
 pub use self::owner::{Epochs, ExchangeOwner};
 pub use self::router::{ConversationRouter, Dial, Local};
 
@@ -52,28 +47,4 @@ fn poll_once_then_spawn(tasks: &TaskTracker, task: impl Future<Output = ()> + Se
     {
         tasks.spawn(task);
     }
-}
-
-/// The trace a request belongs to, if it is recorded.
-fn trace_now() -> Option<crate::proto::immcu::v1::TraceContext> {
-    telemetry::trace::current_context().map(|context| crate::proto::immcu::v1::TraceContext {
-        parent: context.parent(),
-        state: context.state(),
-    })
-}
-
-/// Does what an item asks for in a span of its trace.
-async fn in_trace<F: Future>(
-    name: &'static str,
-    trace: Option<&crate::proto::immcu::v1::TraceContext>,
-    work: F,
-) -> F::Output {
-    let context = trace.and_then(|trace| telemetry::trace::TraceContext::parse(&trace.parent, &trace.state));
-    let span = telemetry::trace::server_span(name, context.as_ref());
-    span.instrument(std::pin::pin!(work)).await
-}
-
-/// The time an item leaves: at least a millisecond, so that an answer can say that it was too late.
-fn remaining(deadline_ms: u32) -> Duration {
-    Duration::from_millis(u64::from(deadline_ms.max(1)))
 }

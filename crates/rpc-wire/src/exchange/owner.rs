@@ -17,12 +17,9 @@ use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, Streaming};
 use topology::{MemberId, Partition};
 
-use super::carried::Carried;
-use super::counters::Counters;
-use super::sending::{NotSent, Sending};
-use super::{in_trace, remaining, trace_now};
 use crate::codec::conversation as codec;
 use crate::codec::{Malformed, milliseconds};
+use crate::duplex::{Carried, Counters, NotSent, Sending, in_trace, remaining, trace_now};
 use crate::proto::immcu::v1 as wire;
 use crate::proto::immcu::v1::front_end_item::Body as Up;
 use crate::proto::immcu::v1::owner_item::Body as Down;

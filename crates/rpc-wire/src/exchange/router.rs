@@ -35,9 +35,9 @@ use topology::{MemberId, Partition};
 pub(super) use self::lane::Waits;
 use self::lane::{Lane, Placed};
 use self::request::{Reply, Request, unexpected};
-use super::counters::{Counters, Snapshot};
 use super::link::Link;
 use crate::client::AnyCarrier;
+use crate::duplex::{Counters, Snapshot};
 use crate::routes::{OwnerMember, OwnerRoutes};
 
 /// How long requests without a patience of their own may wait for an owner: the end of a leg, a cancel.

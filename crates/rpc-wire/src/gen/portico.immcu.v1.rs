@@ -13,16 +13,6 @@ pub struct ExchangeResponse {
     #[prost(message, repeated, tag = "1")]
     pub items: ::prost::alloc::vec::Vec<OwnerItem>,
 }
-/// Where a sampled item belongs (W3C trace context).
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct TraceContext {
-    /// `traceparent`.
-    #[prost(string, tag = "1")]
-    pub parent: ::prost::alloc::string::String,
-    /// `tracestate`.
-    #[prost(string, tag = "2")]
-    pub state: ::prost::alloc::string::String,
-}
 /// One item from a front end.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FrontEndItem {
@@ -37,7 +27,7 @@ pub struct FrontEndItem {
     pub deadline_ms: u32,
     /// Present where the item is sampled.
     #[prost(message, optional, tag = "4")]
-    pub trace: ::core::option::Option<TraceContext>,
+    pub trace: ::core::option::Option<super::super::trace::v1::TraceContext>,
     /// What it says.
     #[prost(
         oneof = "front_end_item::Body",
@@ -103,7 +93,7 @@ pub struct OwnerItem {
     pub deadline_ms: u32,
     /// Present where the item is sampled.
     #[prost(message, optional, tag = "4")]
-    pub trace: ::core::option::Option<TraceContext>,
+    pub trace: ::core::option::Option<super::super::trace::v1::TraceContext>,
     /// In a request about a conversation: the epoch under which this member owns its partition. A front end that knows of a
     /// larger one refuses the request with `FAILURE_REASON_NOT_OWNER`.
     #[prost(uint64, tag = "5")]

@@ -298,9 +298,45 @@ pub mod publish_one {
         Remove(super::RemovePublication),
     }
 }
+/// A batch of what is told.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TellRequest {
+    /// In order.
+    #[prost(message, repeated, tag = "1")]
+    pub items: ::prost::alloc::vec::Vec<TellItem>,
+}
+/// One item of what is told.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TellItem {
+    /// Number of this item in its direction of the stream, from 1.
+    #[prost(uint64, tag = "1")]
+    pub sequence: u64,
+    /// The sender stops waiting after this many milliseconds. What has begun by then goes on.
+    #[prost(uint32, tag = "2")]
+    pub deadline_ms: u32,
+    /// Present where the item is sampled.
+    #[prost(message, optional, tag = "3")]
+    pub trace: ::core::option::Option<super::super::trace::v1::TraceContext>,
+    /// What it says.
+    #[prost(oneof = "tell_item::Body", tags = "4, 5")]
+    pub body: ::core::option::Option<tell_item::Body>,
+}
+/// Nested message and enum types in `TellItem`.
+pub mod tell_item {
+    /// What it says.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Body {
+        /// Publications of one user change, all or none. Answered by `publish_result`.
+        #[prost(message, tag = "4")]
+        Publish(super::Publish),
+        /// Who watches a presentity through a front end. Answered by `done`.
+        #[prost(message, tag = "5")]
+        Watched(super::Watched),
+    }
+}
 /// Changes of one user's publications.
 #[derive(Clone, PartialEq, ::prost::Message)]
-pub struct PublishRequest {
+pub struct Publish {
     /// Whose.
     #[prost(string, tag = "1")]
     pub user: ::prost::alloc::string::String,
@@ -411,15 +447,54 @@ pub mod publish_refused {
         }
     }
 }
+/// A batch of answers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TellResponse {
+    /// In the order in which they were found.
+    #[prost(message, repeated, tag = "1")]
+    pub items: ::prost::alloc::vec::Vec<TellAnswer>,
+}
+/// What became of one item.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TellAnswer {
+    /// Number of this answer in its direction of the stream, from 1.
+    #[prost(uint64, tag = "1")]
+    pub sequence: u64,
+    /// The number of the item it answers.
+    #[prost(uint64, tag = "2")]
+    pub answers: u64,
+    /// Which.
+    #[prost(oneof = "tell_answer::Outcome", tags = "3, 4, 5")]
+    pub outcome: ::core::option::Option<tell_answer::Outcome>,
+}
+/// Nested message and enum types in `TellAnswer`.
+pub mod tell_answer {
+    /// Which.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Outcome {
+        /// A publication was decided, and what was accepted is done.
+        #[prost(message, tag = "3")]
+        PublishResult(super::PublishResult),
+        /// It is done.
+        #[prost(message, tag = "4")]
+        Done(super::Done),
+        /// It was not done, or not within the deadline.
+        #[prost(message, tag = "5")]
+        Error(super::super::super::errors::v1::Error),
+    }
+}
+/// Done.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Done {}
 /// Whether it was accepted.
 #[derive(Clone, PartialEq, ::prost::Message)]
-pub struct PublishResponse {
+pub struct PublishResult {
     /// Which.
-    #[prost(oneof = "publish_response::Result", tags = "1, 2")]
-    pub result: ::core::option::Option<publish_response::Result>,
+    #[prost(oneof = "publish_result::Result", tags = "1, 2")]
+    pub result: ::core::option::Option<publish_result::Result>,
 }
-/// Nested message and enum types in `PublishResponse`.
-pub mod publish_response {
+/// Nested message and enum types in `PublishResult`.
+pub mod publish_result {
     /// Which.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Result {
@@ -819,7 +894,7 @@ pub struct OwnResponse {
 }
 /// Who watches a presentity through a front end.
 #[derive(Clone, PartialEq, ::prost::Message)]
-pub struct WatchedRequest {
+pub struct Watched {
     /// The front end.
     #[prost(string, tag = "1")]
     pub member: ::prost::alloc::string::String,
@@ -830,9 +905,6 @@ pub struct WatchedRequest {
     #[prost(message, repeated, tag = "3")]
     pub watchers: ::prost::alloc::vec::Vec<SeenWatcher>,
 }
-/// Done.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct WatchedResponse {}
 /// The user has seen that these watch.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AcknowledgeRequest {
@@ -1336,7 +1408,7 @@ pub mod presence_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// The owner of presentities. Every call but `News` has a deadline. An owner that does not own the user (any more) answers
+    /// The owner of presentities. Every call has a deadline, and every item of `Tell`; `News` has none. An owner that does not own the user (any more) answers
     /// `UNAVAILABLE` and has done nothing: ask the new one.
     #[derive(Debug, Clone)]
     pub struct PresenceClient<T> {
@@ -1407,13 +1479,15 @@ pub mod presence_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Changes publications of one user, all or none.
-        /// Retry: what was accepted before is a conflict, and harmless.
-        pub async fn publish(
+        /// What happens all the time: publications, and who watches. Items begin in their order; each is answered when it is done, in
+        /// any order.
+        /// Retry: of an item, on this stream or the next. A publication that was accepted before is a conflict, and harmless; of who
+        /// watches the newest counts.
+        pub async fn tell(
             &mut self,
-            request: impl tonic::IntoRequest<super::PublishRequest>,
+            request: impl tonic::IntoStreamingRequest<Message = super::TellRequest>,
         ) -> std::result::Result<
-            tonic::Response<super::PublishResponse>,
+            tonic::Response<tonic::codec::Streaming<super::TellResponse>>,
             tonic::Status,
         > {
             self.inner
@@ -1426,12 +1500,12 @@ pub mod presence_client {
                 })?;
             let codec = tonic_prost::ProstCodec::default();
             let path = http::uri::PathAndQuery::from_static(
-                "/portico.presence.v1.Presence/Publish",
+                "/portico.presence.v1.Presence/Tell",
             );
-            let mut req = request.into_request();
+            let mut req = request.into_streaming_request();
             req.extensions_mut()
-                .insert(GrpcMethod::new("portico.presence.v1.Presence", "Publish"));
-            self.inner.unary(req, path, codec).await
+                .insert(GrpcMethod::new("portico.presence.v1.Presence", "Tell"));
+            self.inner.streaming(req, path, codec).await
         }
         /// Everything a user has published, the access rules, the watchers.
         /// Retry: reads only.
@@ -1530,32 +1604,6 @@ pub mod presence_client {
             req.extensions_mut()
                 .insert(GrpcMethod::new("portico.presence.v1.Presence", "News"));
             self.inner.server_streaming(req, path, codec).await
-        }
-        /// Tells who watches a presentity through a front end.
-        /// Retry: harmless; the newest status of each watcher counts.
-        pub async fn watched(
-            &mut self,
-            request: impl tonic::IntoRequest<super::WatchedRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::WatchedResponse>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/portico.presence.v1.Presence/Watched",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(GrpcMethod::new("portico.presence.v1.Presence", "Watched"));
-            self.inner.unary(req, path, codec).await
         }
         /// Changes who is at which access level, all or nothing.
         /// Retry: what was accepted before is a conflict where versions were given, and harmless.
@@ -1680,12 +1728,20 @@ pub mod presence_server {
     /// Generated trait containing gRPC methods that should be implemented for use with PresenceServer.
     #[async_trait]
     pub trait Presence: std::marker::Send + std::marker::Sync + 'static {
-        /// Changes publications of one user, all or none.
-        /// Retry: what was accepted before is a conflict, and harmless.
-        async fn publish(
+        /// Server streaming response type for the Tell method.
+        type TellStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::TellResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// What happens all the time: publications, and who watches. Items begin in their order; each is answered when it is done, in
+        /// any order.
+        /// Retry: of an item, on this stream or the next. A publication that was accepted before is a conflict, and harmless; of who
+        /// watches the newest counts.
+        async fn tell(
             &self,
-            request: tonic::Request<super::PublishRequest>,
-        ) -> std::result::Result<tonic::Response<super::PublishResponse>, tonic::Status>;
+            request: tonic::Request<tonic::Streaming<super::TellRequest>>,
+        ) -> std::result::Result<tonic::Response<Self::TellStream>, tonic::Status>;
         /// Everything a user has published, the access rules, the watchers.
         /// Retry: reads only.
         async fn own(
@@ -1719,12 +1775,6 @@ pub mod presence_server {
             &self,
             request: tonic::Request<super::NewsRequest>,
         ) -> std::result::Result<tonic::Response<Self::NewsStream>, tonic::Status>;
-        /// Tells who watches a presentity through a front end.
-        /// Retry: harmless; the newest status of each watcher counts.
-        async fn watched(
-            &self,
-            request: tonic::Request<super::WatchedRequest>,
-        ) -> std::result::Result<tonic::Response<super::WatchedResponse>, tonic::Status>;
         /// Changes who is at which access level, all or nothing.
         /// Retry: what was accepted before is a conflict where versions were given, and harmless.
         async fn change_members(
@@ -1762,7 +1812,7 @@ pub mod presence_server {
             tonic::Status,
         >;
     }
-    /// The owner of presentities. Every call but `News` has a deadline. An owner that does not own the user (any more) answers
+    /// The owner of presentities. Every call has a deadline, and every item of `Tell`; `News` has none. An owner that does not own the user (any more) answers
     /// `UNAVAILABLE` and has done nothing: ask the new one.
     #[derive(Debug)]
     pub struct PresenceServer<T> {
@@ -1840,23 +1890,24 @@ pub mod presence_server {
         }
         fn call(&mut self, req: http::Request<B>) -> Self::Future {
             match req.uri().path() {
-                "/portico.presence.v1.Presence/Publish" => {
+                "/portico.presence.v1.Presence/Tell" => {
                     #[allow(non_camel_case_types)]
-                    struct PublishSvc<T: Presence>(pub Arc<T>);
-                    impl<T: Presence> tonic::server::UnaryService<super::PublishRequest>
-                    for PublishSvc<T> {
-                        type Response = super::PublishResponse;
+                    struct TellSvc<T: Presence>(pub Arc<T>);
+                    impl<T: Presence> tonic::server::StreamingService<super::TellRequest>
+                    for TellSvc<T> {
+                        type Response = super::TellResponse;
+                        type ResponseStream = T::TellStream;
                         type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
+                            tonic::Response<Self::ResponseStream>,
                             tonic::Status,
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<super::PublishRequest>,
+                            request: tonic::Request<tonic::Streaming<super::TellRequest>>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
-                                <T as Presence>::publish(&inner, request).await
+                                <T as Presence>::tell(&inner, request).await
                             };
                             Box::pin(fut)
                         }
@@ -1867,7 +1918,7 @@ pub mod presence_server {
                     let max_encoding_message_size = self.max_encoding_message_size;
                     let inner = self.inner.clone();
                     let fut = async move {
-                        let method = PublishSvc(inner);
+                        let method = TellSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -1878,7 +1929,7 @@ pub mod presence_server {
                                 max_decoding_message_size,
                                 max_encoding_message_size,
                             );
-                        let res = grpc.unary(method, req).await;
+                        let res = grpc.streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
@@ -2054,49 +2105,6 @@ pub mod presence_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                "/portico.presence.v1.Presence/Watched" => {
-                    #[allow(non_camel_case_types)]
-                    struct WatchedSvc<T: Presence>(pub Arc<T>);
-                    impl<T: Presence> tonic::server::UnaryService<super::WatchedRequest>
-                    for WatchedSvc<T> {
-                        type Response = super::WatchedResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::WatchedRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as Presence>::watched(&inner, request).await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = WatchedSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -1,98 +1,11 @@
 //! What is asked again, and how often. Time is virtual.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use tokio::sync::watch;
 
 use super::*;
-
-/// An owner that counts what it is asked.
-struct Owner {
-    /// What it answers to everything; `None`: it does what it is asked.
-    error: Mutex<Option<ErrorCode>>,
-    asked: AtomicUsize,
-    /// Answers in one follow, at most.
-    room: usize,
-    /// Cannot be followed.
-    fails: Option<AddressOfRecord>,
-}
-
-impl Owner {
-    fn check(&self) -> Result<(), Error> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
-        match *self.error.lock() {
-            Some(code) => Err(Error::new(code, "the test says so")),
-            None => Ok(()),
-        }
-    }
-
-    fn unused<T>() -> Result<T, Error> {
-        Err(Error::new(ErrorCode::Internal, "not in these tests"))
-    }
-}
-
-#[async_trait]
-impl Presence for Owner {
-    async fn publish(&self, _: Publish) -> Result<Result<Published, PublishRefusal>, Error> {
-        Self::unused()
-    }
-
-    async fn own(&self, _: &AddressOfRecord) -> Result<Option<Arc<OwnData>>, Error> {
-        self.check().map(|()| None)
-    }
-
-    async fn follow(
-        &self,
-        _: &MemberId,
-        follow: Vec<Follow>,
-    ) -> Result<Vec<Result<Arc<PresenceDocument>, FollowRefusal>>, Error> {
-        self.check()?;
-        let good = follow.iter().take(self.room);
-        let good = good.take_while(|one| Some(&one.presentity) != self.fails.as_ref());
-        let answers: Vec<_> = good.map(|_| Err(FollowRefusal::NoSuchUser)).collect();
-        if answers.is_empty() {
-            return Err(Error::new(ErrorCode::Timeout, "the first one fails"));
-        }
-        Ok(answers)
-    }
-
-    async fn unfollow(&self, _: &MemberId, _: Vec<AddressOfRecord>) -> Result<(), Error> {
-        Self::unused()
-    }
-
-    async fn news(&self, _: &MemberId) -> Result<ReceiverStream<PresenceNews>, Error> {
-        Self::unused()
-    }
-
-    async fn watched(&self, _: &MemberId, _: &AddressOfRecord, _: Vec<SeenWatcher>) -> Result<(), Error> {
-        Self::unused()
-    }
-
-    async fn change_members(
-        &self,
-        _: &AddressOfRecord,
-        _: MemberChanges,
-    ) -> Result<Result<Arc<AccessRules>, PublishRefusal>, Error> {
-        Self::unused()
-    }
-
-    async fn acknowledge(&self, _: &AddressOfRecord, _: Vec<AddressOfRecord>) -> Result<(), Error> {
-        Self::unused()
-    }
-
-    async fn contacts(&self, _: &AddressOfRecord) -> Result<Arc<ContactList>, Error> {
-        Self::unused()
-    }
-
-    async fn change_contacts(
-        &self,
-        _: &AddressOfRecord,
-        _: Option<u64>,
-        _: ContactChange,
-    ) -> Result<Result<ContactNews, ContactRefusal>, Error> {
-        Self::unused()
-    }
-}
+use crate::test_owner::{Owner, owner};
 
 /// This member owns everything.
 struct Routes(watch::Sender<u64>);
@@ -131,15 +44,6 @@ fn router(owner: Owner) -> (RoutedPresence, Arc<Owner>, Arc<Routes>) {
         CancellationToken::new(),
     );
     (router, owner, routes)
-}
-
-fn owner(error: Option<ErrorCode>) -> Owner {
-    Owner {
-        error: Mutex::new(error),
-        asked: AtomicUsize::new(0),
-        room: usize::MAX,
-        fails: None,
-    }
 }
 
 #[tokio::test(start_paused = true)]

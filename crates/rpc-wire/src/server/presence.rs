@@ -1,19 +1,21 @@
 //! [`rpc::Presence`] as a service.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt};
 use rpc::presence::Follow;
 use rpc::{Error, ErrorCode, PresenceClient};
 use tokio_stream::Stream;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
-use super::malformed;
+use super::{malformed, telling};
 use crate::MAX_MESSAGE;
 use crate::codec::endpoint::member;
 use crate::codec::error::status;
 use crate::codec::{self, Malformed, presence};
+use crate::duplex::Counters;
 use crate::proto::presence::v1 as wire;
 use crate::work::{Work, deadline};
 
@@ -27,6 +29,8 @@ pub const FOLLOW_BATCH: usize = 1_000;
 pub(crate) struct PresenceService {
     pub(crate) presence: PresenceClient,
     pub(crate) work: Work,
+    /// Counts what streams of `Tell` carry.
+    pub(crate) counters: Arc<Counters>,
 }
 
 fn addresses(field: &'static str, texts: &[String]) -> Result<Vec<sip_types::AddressOfRecord>, Malformed> {
@@ -35,15 +39,14 @@ fn addresses(field: &'static str, texts: &[String]) -> Result<Vec<sip_types::Add
 
 #[async_trait]
 impl wire::presence_server::Presence for PresenceService {
-    async fn publish(
+    type TellStream = telling::Answers;
+
+    async fn tell(
         &self,
-        request: Request<wire::PublishRequest>,
-    ) -> Result<Response<wire::PublishResponse>, Status> {
-        let deadline = deadline(request.metadata());
-        let request = presence::publish(request.into_inner()).map_err(malformed)?;
-        let role = self.presence.clone();
-        let work = async move { Ok(presence::published_to_wire(&role.publish(request).await?)) };
-        self.work.write(deadline, work).await
+        request: Request<Streaming<wire::TellRequest>>,
+    ) -> Result<Response<Self::TellStream>, Status> {
+        let (presence, work) = (self.presence.clone(), self.work.clone());
+        telling::take(presence, work, self.counters.clone(), request.into_inner()).map(Response::new)
     }
 
     async fn own(&self, request: Request<wire::OwnRequest>) -> Result<Response<wire::OwnResponse>, Status> {
@@ -127,23 +130,6 @@ impl wire::presence_server::Presence for PresenceService {
         let stop = self.work.stop.clone().cancelled_owned();
         let responses = stands.chain(batches).map(Ok).take_until(stop);
         Ok(Response::new(Box::pin(responses)))
-    }
-
-    async fn watched(
-        &self,
-        request: Request<wire::WatchedRequest>,
-    ) -> Result<Response<wire::WatchedResponse>, Status> {
-        let deadline = deadline(request.metadata());
-        let request = request.into_inner();
-        let front_end = member("watched.member", &request.member).map_err(malformed)?;
-        let presentity = codec::aor("watched.presentity", &request.presentity).map_err(malformed)?;
-        let watchers = presence::watchers(request.watchers).map_err(malformed)?;
-        let role = self.presence.clone();
-        let work = async move {
-            role.watched(&front_end, &presentity, watchers).await?;
-            Ok(wire::WatchedResponse {})
-        };
-        self.work.write(deadline, work).await
     }
 
     async fn change_members(

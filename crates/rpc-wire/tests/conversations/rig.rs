@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use rpc::{ConversationKey, FrontEndClient, FrontEnds, HeldLeg, HeldLegs, ImMcuClient};
-use rpc_wire::exchange::{ConversationRouter, Dial, ExchangeOwner, Snapshot};
+use rpc_wire::StreamSnapshot;
+use rpc_wire::exchange::{ConversationRouter, Dial, ExchangeOwner};
 use rpc_wire::proto::immcu::v1::im_mcu_server::ImMcuServer;
 use rpc_wire::transport::Connector;
 use rpc_wire::{AnyCarrier, MAX_MESSAGE, OwnerMember, OwnerRoutes, PartitionOwner, RpcServer, any_carrier};
@@ -197,7 +198,7 @@ impl Rig {
     }
 
     /// What the router counted; nothing where there is none.
-    pub(crate) fn counted(&self) -> Snapshot {
+    pub(crate) fn counted(&self) -> StreamSnapshot {
         self.router
             .as_ref()
             .map(|(router, _)| router.snapshot())

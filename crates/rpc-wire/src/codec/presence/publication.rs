@@ -203,8 +203,8 @@ fn change(change: wire::PublishOne) -> Result<PublishOne, Malformed> {
 }
 
 /// Changes of publications.
-pub fn publish_to_wire(publish: &Publish) -> wire::PublishRequest {
-    wire::PublishRequest {
+pub fn publish_to_wire(publish: &Publish) -> wire::Publish {
+    wire::Publish {
         user: publish.user.as_str().to_owned(),
         endpoint: publish
             .endpoint
@@ -218,11 +218,11 @@ pub fn publish_to_wire(publish: &Publish) -> wire::PublishRequest {
 ///
 /// # Errors
 /// The field that is wrong.
-pub fn publish(request: wire::PublishRequest) -> Result<Publish, Malformed> {
+pub fn publish(publish: wire::Publish) -> Result<Publish, Malformed> {
     Ok(Publish {
-        user: aor("publish.user", &request.user)?,
-        endpoint: optional_endpoint("publish.endpoint", request.endpoint.as_deref())?,
-        changes: request
+        user: aor("publish.user", &publish.user)?,
+        endpoint: optional_endpoint("publish.endpoint", publish.endpoint.as_deref())?,
+        changes: publish
             .changes
             .into_iter()
             .map(change)
@@ -231,8 +231,8 @@ pub fn publish(request: wire::PublishRequest) -> Result<Publish, Malformed> {
 }
 
 /// What became of changes.
-pub fn published_to_wire(result: &Result<Published, PublishRefusal>) -> wire::PublishResponse {
-    use wire::publish_response::Result as Outcome;
+pub fn published_to_wire(result: &Result<Published, PublishRefusal>) -> wire::PublishResult {
+    use wire::publish_result::Result as Outcome;
     let result = match result {
         Ok(published) => Outcome::Published(wire::Published {
             versions: published
@@ -247,22 +247,22 @@ pub fn published_to_wire(result: &Result<Published, PublishRefusal>) -> wire::Pu
         }),
         Err(refusal) => Outcome::Refused(refused_to_wire(refusal)),
     };
-    wire::PublishResponse { result: Some(result) }
+    wire::PublishResult { result: Some(result) }
 }
 
 /// What became of changes.
 ///
 /// # Errors
 /// The field that is wrong.
-pub fn published(response: wire::PublishResponse) -> Result<Result<Published, PublishRefusal>, Malformed> {
-    use wire::publish_response::Result as Outcome;
+pub fn published(result: wire::PublishResult) -> Result<Result<Published, PublishRefusal>, Malformed> {
+    use wire::publish_result::Result as Outcome;
     let stored = |stored: wire::StoredVersion| {
         Ok(StoredVersion {
             key: key(stored.key)?,
             version: stored.version,
         })
     };
-    Ok(match required("publish.result", response.result)? {
+    Ok(match required("publish.result", result.result)? {
         Outcome::Published(published) => Ok(Published {
             versions: published
                 .versions

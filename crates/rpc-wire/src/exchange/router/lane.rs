@@ -12,11 +12,11 @@ use topology::Partition;
 use super::Inner;
 use super::request::{Reply, Request};
 use crate::codec::milliseconds;
+use crate::duplex::{NotSent, trace_now};
 use crate::exchange::link::{Link, item};
-use crate::exchange::sending::NotSent;
-use crate::exchange::trace_now;
 use crate::proto::immcu::v1 as wire;
 use crate::proto::immcu::v1::owner_item::Body as Down;
+use crate::proto::trace::v1::TraceContext;
 use crate::routes::OwnerMember;
 
 /// Unanswered requests of one partition.
@@ -36,7 +36,7 @@ pub(super) struct Pending {
     pub(super) until: Instant,
     pub(super) reply: oneshot::Sender<Result<Reply, Error>>,
     /// The trace it belongs to.
-    trace: Option<wire::TraceContext>,
+    trace: Option<TraceContext>,
     /// The epoch of the owner it was sent to; `None`: to be sent (again).
     pub(super) sent: Option<u64>,
 }

@@ -1,4 +1,4 @@
-//! What exchanges count.
+//! What streams with items both ways count.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,7 +11,7 @@ const SIZES: [u64; 6] = [1, 4, 16, 32, 63, u64::MAX];
 /// The same in words.
 const SIZE_NAMES: [&str; 6] = ["1", "2-4", "5-16", "17-32", "33-63", "64"];
 
-/// Counters of all exchanges of this process.
+/// Counters of all streams of one kind in this process.
 #[derive(Debug, Default)]
 pub struct Counters {
     items: AtomicU64,
@@ -49,7 +49,7 @@ pub struct Snapshot {
 }
 
 impl Counters {
-    pub(super) fn batch(&self, items: usize) {
+    pub(crate) fn batch(&self, items: usize) {
         let items = items as u64;
         self.items.fetch_add(items, Ordering::Relaxed);
         let place = SIZES
@@ -59,40 +59,41 @@ impl Counters {
         self.batches[place].fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn resent(&self, count: usize) {
+    pub(crate) fn resent(&self, count: usize) {
         self.resent.fetch_add(count as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn rerouted(&self) {
+    pub(crate) fn rerouted(&self) {
         self.rerouted.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn stale(&self) {
+    pub(crate) fn stale(&self) {
         self.stale.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn malformed(&self) {
+    pub(crate) fn malformed(&self) {
         self.malformed.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn full(&self) {
+    pub(crate) fn full(&self) {
         self.full.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn connected(&self) {
+    pub(crate) fn connected(&self) {
         self.connected.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn broken(&self) {
+    pub(crate) fn broken(&self) {
         self.broken.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Writes the numbers on a page of metrics.
-    pub fn collect(&self, page: &mut Page) {
+    /// Writes the numbers on a page of metrics, as those of streams of this kind.
+    pub fn collect(&self, page: &mut Page, stream: &'static str) {
         let now = self.snapshot();
-        page.counter(&names::RPC_ITEMS, &[], now.items);
+        let stream = (label::STREAM, stream);
+        page.counter(&names::RPC_ITEMS, &[stream], now.items);
         for (name, (_, count)) in SIZE_NAMES.into_iter().zip(&now.batches) {
-            page.counter(&names::RPC_BATCHES, &[(label::SIZE, name)], *count);
+            page.counter(&names::RPC_BATCHES, &[stream, (label::SIZE, name)], *count);
         }
         for (event, count) in [
             ("resent", now.resent),
@@ -103,7 +104,7 @@ impl Counters {
             ("connected", now.connected),
             ("broken", now.broken),
         ] {
-            page.counter(&names::RPC_EVENTS, &[(label::REASON, event)], count);
+            page.counter(&names::RPC_EVENTS, &[stream, (label::REASON, event)], count);
         }
     }
 

@@ -1,4 +1,4 @@
-//! One direction of an exchange: numbers its items, sends them in batches, and remembers which wait for an answer.
+//! One direction of a stream: numbers its items, sends them in batches, and remembers which wait for an answer.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ struct State<W> {
 }
 
 /// The sending half of a stream.
-pub(super) struct Sending<I, W> {
+pub(crate) struct Sending<I, W> {
     queue: mpsc::Sender<I>,
     /// Held while an item is numbered and queued, so that numbers leave in order.
     state: Mutex<State<W>>,
@@ -39,7 +39,7 @@ pub(super) struct Sending<I, W> {
 
 /// Why an item was not sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum NotSent {
+pub(crate) enum NotSent {
     /// Too much waits already.
     Full,
     /// The stream has ended.
@@ -48,7 +48,7 @@ pub(super) enum NotSent {
 
 impl<I, W> Sending<I, W> {
     /// A direction and the batches that come out of it.
-    pub(super) fn new(counters: Arc<Counters>) -> (Arc<Self>, Batches<I>) {
+    pub(crate) fn new(counters: Arc<Counters>) -> (Arc<Self>, Batches<I>) {
         let (queue, receiver) = mpsc::channel(QUEUE);
         let state = State {
             last: 0,
@@ -62,7 +62,7 @@ impl<I, W> Sending<I, W> {
     }
 
     /// Sends a request; `waiter` is kept until [`Sending::answered`] or [`Sending::end`]. It is given back if it was not sent.
-    pub(super) fn request(&self, waiter: W, make: impl FnOnce(u64) -> I) -> Result<u64, (NotSent, W)> {
+    pub(crate) fn request(&self, waiter: W, make: impl FnOnce(u64) -> I) -> Result<u64, (NotSent, W)> {
         let mut state = self.state.lock();
         let number = state.last + 1;
         let Some(waiting) = &mut state.waiting else {
@@ -81,7 +81,7 @@ impl<I, W> Sending<I, W> {
     }
 
     /// Sends something nobody answers: waits for room, because an answer must not be lost.
-    pub(super) async fn tell(&self, make: impl FnOnce(u64) -> I) -> Result<(), NotSent> {
+    pub(crate) async fn tell(&self, make: impl FnOnce(u64) -> I) -> Result<(), NotSent> {
         let place = self.queue.reserve().await.map_err(|_| NotSent::Ended)?;
         let mut state = self.state.lock();
         state.last += 1;
@@ -90,7 +90,7 @@ impl<I, W> Sending<I, W> {
     }
 
     /// Sends something nobody answers and nobody misses, if there is room.
-    pub(super) fn try_tell(&self, make: impl FnOnce(u64) -> I) -> Result<(), NotSent> {
+    pub(crate) fn try_tell(&self, make: impl FnOnce(u64) -> I) -> Result<(), NotSent> {
         let mut state = self.state.lock();
         match self.queue.try_reserve() {
             Ok(place) => {
@@ -104,17 +104,17 @@ impl<I, W> Sending<I, W> {
     }
 
     /// Who waits for the answer to this item; it waits no more.
-    pub(super) fn answered(&self, number: u64) -> Option<W> {
+    pub(crate) fn answered(&self, number: u64) -> Option<W> {
         self.state.lock().waiting.as_mut()?.remove(&number)
     }
 
     /// Looks at who waits for the answer to this item.
-    pub(super) fn with_waiter<T>(&self, number: u64, look: impl FnOnce(&W) -> T) -> Option<T> {
+    pub(crate) fn with_waiter<T>(&self, number: u64, look: impl FnOnce(&W) -> T) -> Option<T> {
         self.state.lock().waiting.as_ref()?.get(&number).map(look)
     }
 
     /// The stream has ended: nothing is sent any more. Whoever waits is returned, in the order of their items.
-    pub(super) fn end(&self) -> Vec<W> {
+    pub(crate) fn end(&self) -> Vec<W> {
         let waiting = self.state.lock().waiting.take();
         let mut waiting: Vec<_> = waiting.into_iter().flatten().collect();
         waiting.sort_by_key(|(number, _)| *number);
@@ -126,7 +126,7 @@ impl<I, W> Sending<I, W> {
 ///
 /// On an idle stream a batch leaves at once. Where one left only just now there is more to come: whatever else can run in this
 /// process has its turn first, and what that queues leaves in the same write and is the same wake-up at the other end.
-pub(super) struct Batches<I> {
+pub(crate) struct Batches<I> {
     receiver: mpsc::Receiver<I>,
     counters: Arc<Counters>,
     batch: Vec<I>,

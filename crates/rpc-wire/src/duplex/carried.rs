@@ -15,7 +15,7 @@ const BATCHES: usize = 16;
 
 /// What came on one stream and is under way. When the stream ends it goes on in tasks of its own: a message that was taken is
 /// delivered, and one that is asked for again finds the first.
-pub(super) struct Carried {
+pub(crate) struct Carried {
     in_flight: InFlight,
     tasks: TaskTracker,
     runtime: Handle,
@@ -23,7 +23,7 @@ pub(super) struct Carried {
 
 impl Carried {
     /// Must be called within a runtime. What the stream leaves behind runs on `tasks`.
-    pub(super) fn new(tasks: TaskTracker) -> Self {
+    pub(crate) fn new(tasks: TaskTracker) -> Self {
         Carried {
             in_flight: InFlight::new(),
             tasks,
@@ -33,7 +33,7 @@ impl Carried {
 
     /// Adds a request; first steps are taken in the order of the stream. The runtime's budget of a task is not theirs: when it
     /// is used up it puts off whoever asks, and wakes them in the reverse order.
-    pub(super) fn begin(&mut self, request: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn begin(&mut self, request: impl Future<Output = ()> + Send + 'static) {
         self.in_flight.push(Box::pin(unconstrained(request)));
     }
 
@@ -41,7 +41,7 @@ impl Carried {
     ///
     /// # Errors
     /// The stream broke.
-    pub(super) async fn read<T>(
+    pub(crate) async fn read<T>(
         &mut self,
         mut stream: Streaming<T>,
         mut take: impl FnMut(&mut Self, T),

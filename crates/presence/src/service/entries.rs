@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
+use futures_util::FutureExt;
 use hashbrown::HashMap;
 use parking_lot::{Mutex, MutexGuard};
 use rpc::presence::AccessRules;
@@ -14,12 +15,13 @@ use store::{StoreError, StoredPresence};
 use tokio::sync::Mutex as Turn;
 use topology::Partition;
 
+use super::loading::{Changes, Loaded, Loading};
 use super::streams::Stream;
 use super::{Inner, dependency_failed, unavailable};
 use crate::contacts::ContactBook;
 use crate::counters::Counters;
 use crate::policy::{PRESENCE_POLICY, PresencePolicy};
-use crate::presentity::{Loaded, Presentity};
+use crate::presentity::{self, Presentity};
 use crate::publications::Publications;
 use crate::stored;
 use crate::time::Now;
@@ -71,8 +73,7 @@ pub(super) struct Entry {
 #[derive(Default)]
 struct Shard {
     entries: Mutex<HashMap<AddressOfRecord, Arc<Entry>, foldhash::fast::FixedState>>,
-    /// Counts changes of accounts.
-    changes: AtomicU64,
+    loading: Loading,
 }
 
 /// All presentities in memory.
@@ -125,29 +126,30 @@ impl Entries {
     /// Something changed that may concern anybody: whoever loads somebody right now begins anew.
     pub(super) fn all_changed(&self) {
         for shard in &self.shards {
-            shard.changes.fetch_add(1, Ordering::SeqCst);
+            shard.loading.all_changed();
         }
     }
 
     /// The account changed: whoever loads it right now reads it again.
     pub(super) fn account_changed(&self, user: &AddressOfRecord) {
-        self.shard(user).changes.fetch_add(1, Ordering::SeqCst);
+        self.shard(user).loading.changed(user);
     }
 
-    fn changes(&self, user: &AddressOfRecord) -> u64 {
-        self.shard(user).changes.load(Ordering::SeqCst)
-    }
-
-    /// Takes in what was loaded while `seen` was the count of changes, unless somebody was faster; `copied`: the count of volatile
+    /// Takes in what was loaded while the count of changes was `seen`, unless somebody was faster; `copied`: the count of volatile
     /// changes the copy has. `None`: the account changed meanwhile.
-    fn insert(&self, presentity: Presentity, copied: u64, seen: u64) -> Option<Arc<Entry>> {
+    fn insert(
+        &self,
+        presentity: Presentity,
+        copied: u64,
+        (changes, seen): (&Changes, u64),
+    ) -> Option<Arc<Entry>> {
         let user = presentity.user().clone();
         let shard = self.shard(&user);
         let mut entries = shard.entries.lock();
         if let Some(faster) = entries.get(&user) {
             return Some(faster.clone());
         }
-        if shard.changes.load(Ordering::SeqCst) != seen {
+        if changes.count() != seen {
             return None;
         }
         let entry = Arc::new(Entry {
@@ -234,9 +236,22 @@ impl Inner {
     /// A presentity, loaded if it is not in memory. `None`: no such user.
     pub(super) async fn load(self: &Arc<Self>, user: &AddressOfRecord) -> Result<Option<Arc<Entry>>, Error> {
         self.check_running()?;
+        self.partitions.check(user)?;
+        if let Some(entry) = self.entries.get(user) {
+            return Ok(Some(entry));
+        }
+        let begin = |changes| {
+            let (inner, user) = (self.clone(), user.clone());
+            async move { inner.read(&user, &changes).await }.boxed()
+        };
+        self.entries.shard(user).loading.load(user, begin).await
+    }
+
+    /// Reads a presentity into memory.
+    async fn read(self: &Arc<Self>, user: &AddressOfRecord, changes: &Changes) -> Loaded {
         for _ in 0..ATTEMPTS {
             // First of all: whatever is found out below is void if somebody counts a change after this.
-            let seen = self.entries.changes(user);
+            let seen = changes.count();
             self.partitions.check(user)?;
             if let Some(entry) = self.entries.get(user) {
                 return Ok(Some(entry));
@@ -260,7 +275,7 @@ impl Inner {
                 true => NOT_COPIED,
                 false => publications.volatile_changes(),
             };
-            let loaded = Loaded {
+            let loaded = presentity::Loaded {
                 user: user.clone(),
                 display_name: account.display_name,
                 policy: account.policy,
@@ -271,7 +286,7 @@ impl Inner {
                 contacts,
             };
             let presentity = Presentity::new(loaded, self.next_version(user), now, &self.limits);
-            if let Some(entry) = self.entries.insert(presentity, copied, seen) {
+            if let Some(entry) = self.entries.insert(presentity, copied, (changes, seen)) {
                 self.copying.legacies.take(user);
                 self.settle(&entry, &mut entry.state.lock(), now);
                 return Ok(Some(entry));

@@ -9,6 +9,7 @@ mod entries;
 mod follow;
 mod groups;
 mod legacies;
+mod loading;
 mod partitions;
 mod registrar;
 mod settle;

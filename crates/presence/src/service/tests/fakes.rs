@@ -175,6 +175,8 @@ impl Registrar for FakeRegistrar {
 pub(super) struct FakeStore {
     pub(super) memory: MemoryDirectory,
     pub(super) is_away: AtomicBool,
+    /// How often somebody's presence was read.
+    pub(super) reads: AtomicUsize,
     /// Held for every call: while a test holds it, nothing is answered.
     pub(super) busy: tokio::sync::Mutex<()>,
 }
@@ -235,6 +237,7 @@ impl Groups for FakeStore {
 #[async_trait]
 impl PresenceStore for FakeStore {
     async fn presence(&self, user: &AddressOfRecord) -> Result<StoredPresence, StoreError> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
         self.check().await?;
         self.memory.presence(user).await
     }

@@ -52,6 +52,8 @@ struct Followed {
     known: Option<Known>,
     /// The owner is asked again whether there is such a user.
     doubted: bool,
+    /// The owner is being asked, or will be: nobody else has to ask it.
+    asked: bool,
     /// Whoever waits to know.
     learned: Arc<Notify>,
     /// Subscriptions to its presence, by their number.
@@ -149,7 +151,9 @@ impl Following {
         let mut table = self.table.lock();
         let entry = table.presentities.entry(presentity.clone()).or_default();
         entry.doubted = matches!(entry.known, Some(Known::Nobody));
-        let begins = entry.known.is_none() || entry.doubted || (own && !entry.wants_own);
+        let is_known = entry.known.is_some() && !entry.doubted;
+        let begins = (!is_known && !entry.asked) || (own && !entry.wants_own);
+        entry.asked |= begins;
         entry.wants_own |= own;
         if entry.is_idle() {
             entry.idle_since = Some(now);
@@ -232,7 +236,8 @@ impl Following {
         {
             return Ok(());
         }
-        let begins = entry.known.is_none();
+        let begins = entry.known.is_none() && !entry.asked;
+        entry.asked |= begins;
         let watcher = &subscription.watcher;
         let count = entry.people.entry(watcher.clone()).or_insert(0);
         *count += 1;
@@ -388,6 +393,10 @@ impl Following {
         let mut table = self.table.lock();
         for one in follow {
             table.retry.push_back((now + delay, one.presentity.clone()));
+            if let Some(entry) = table.presentities.get_mut(&one.presentity) {
+                // Whoever comes before that does not wait for it.
+                entry.asked = false;
+            }
         }
         // Batches fail in any order.
         table.retry.make_contiguous().sort_by_key(|(at, _)| *at);
@@ -416,6 +425,7 @@ impl Following {
         let Some(entry) = table.presentities.get_mut(&document.presentity) else {
             return Vec::new();
         };
+        entry.asked = false;
         let document_of = document.presentity.clone();
         let shown = match &entry.known {
             Some(Known::Shown(shown)) if document.version <= shown.document.version => return Vec::new(),
@@ -459,7 +469,7 @@ impl Following {
             return Vec::new();
         };
         entry.known = Some(Known::Nobody);
-        entry.doubted = false;
+        (entry.doubted, entry.asked) = (false, false);
         entry.learned.notify_waiters();
         entry
             .watchers

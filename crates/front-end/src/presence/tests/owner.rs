@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -26,6 +27,8 @@ struct World {
     news: Option<mpsc::Sender<PresenceNews>>,
     streams: usize,
     is_away: bool,
+    /// How long it takes to be followed.
+    takes: Duration,
     // What was asked.
     followed: Vec<Follow>,
     unfollowed: Vec<AddressOfRecord>,
@@ -203,6 +206,11 @@ impl Owner {
         world.send(PresenceNews::Own(Arc::new(own)));
     }
 
+    /// It takes so long to be followed from now on.
+    pub(super) fn take_time(&self, takes: Duration) {
+        self.0.lock().takes = takes;
+    }
+
     // === what was asked ===
 
     pub(super) fn take_followed(&self) -> Vec<String> {
@@ -370,6 +378,10 @@ impl Presence for Owner {
         _: &MemberId,
         follow: Vec<Follow>,
     ) -> Result<Vec<Result<Arc<PresenceDocument>, FollowRefusal>>, Error> {
+        let takes = self.0.lock().takes;
+        if !takes.is_zero() {
+            tokio::time::sleep(takes).await;
+        }
         let mut world = self.0.lock();
         world.is_there()?;
         assert!(world.news.is_some(), "followed without a stream of news");

@@ -92,6 +92,33 @@ async fn a_presentity_is_followed_once_however_many_watch_and_left_after_the_las
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_owner_that_takes_its_time_is_asked_once_for_all_who_wait() {
+    let rig = Rig::new(&["amy", "bob", "carol", "dave"]).await;
+    rig.owner.take_time(SECOND);
+    let mut clients = Vec::new();
+    for user in ["bob", "carol", "dave"] {
+        clients.push(rig.client(user).await);
+    }
+    let subscribe = clients.iter_mut().zip(0..).map(|(client, place)| async move {
+        tokio::time::sleep(place * SECOND / 4).await;
+        client.subscribe("amy").await;
+        client.notify().await
+    });
+    futures_util::future::join_all(subscribe).await;
+    assert_eq!(rig.owner.take_followed(), ["amy"]);
+
+    // Who fails is asked for again, and then once.
+    rig.owner.set_away(true);
+    let mut dave = clients.pop().unwrap();
+    let late = async {
+        rig.pass(3 * SECOND).await;
+        rig.owner.set_away(false);
+    };
+    let (_, ()) = tokio::join!(dave.subscribe("carol"), late);
+    assert_eq!(rig.owner.take_followed(), ["carol"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_event_nobody_serves_is_489_with_those_that_are() {
     let rig = Rig::new(&["bob"]).await;
     let mut bob = rig.client("bob").await;

@@ -29,6 +29,7 @@ use crate::counters::Refused;
 use crate::leg::Leg;
 use crate::presence::lync::held::Held;
 use crate::presence::published::Published;
+use crate::presence::subscription::Subscription;
 use crate::presence::watching::Watching;
 use crate::recent::{Admission, Delivered, Recent};
 use crate::service::{FrontEndService, now};
@@ -78,7 +79,7 @@ pub(crate) struct Flow {
 struct Inner {
     transactions: Transactions,
     /// Who waits for the final response of a request of ours.
-    waiting: HashMap<ClientKey, oneshot::Sender<Response>>,
+    waiting: HashMap<ClientKey, Waiter>,
     dialogs: HashMap<DialogId, Arc<Leg>>,
     /// INVITEs of the client that the owner of the conversation has not decided on.
     invites: HashMap<ServerKey, Arc<Leg>>,
@@ -106,6 +107,33 @@ struct Inner {
     shut: bool,
     /// The connection is closed, or nothing may be sent on it any more because it is being closed.
     gone: bool,
+}
+
+/// Who waits for the final response of a request of ours.
+enum Waiter {
+    Response(oneshot::Sender<Response>),
+    /// A subscription, for that of its NOTIFY: it heeds it in the task of the connection, and may send the next one there.
+    Subscription(Arc<Subscription>),
+}
+
+impl Waiter {
+    /// Whether it is given up.
+    fn is_gone(&self) -> bool {
+        match self {
+            Waiter::Response(sender) => sender.is_closed(),
+            Waiter::Subscription(_) => false,
+        }
+    }
+}
+
+/// What a final response is to who asked.
+enum Answered {
+    /// It has it.
+    Told,
+    /// It is to heed it, without a lock.
+    Heeds(Arc<Subscription>, Response),
+    /// A repeated 2xx, or one whose wait was given up.
+    Again(Response),
 }
 
 /// Whether a connection can be closed because this member stops.
@@ -223,7 +251,7 @@ impl Flow {
     /// Takes a message through signature check and transactions. `None`: it was dealt with.
     pub(crate) fn receive(
         &self,
-        service: &FrontEndService,
+        service: &Arc<FrontEndService>,
         mut message: Message,
         now: Instant,
     ) -> Option<Received> {
@@ -259,9 +287,15 @@ impl Flow {
                     self.write_request(&mut inner, request);
                 }
                 if response.status().is_final() {
-                    let repeated = inner.answer(&key, response);
+                    let answered = inner.answer(&key, response);
                     drop(inner);
-                    self.acknowledge_again(service, repeated);
+                    match answered {
+                        Answered::Told => {}
+                        Answered::Heeds(subscription, response) => {
+                            subscription.answered(service, Some(response.status()));
+                        }
+                        Answered::Again(response) => self.acknowledge_again(service, &response),
+                    }
                 }
                 None
             }
@@ -281,12 +315,12 @@ impl Flow {
     }
 
     /// RFC 3261 section 13.2.2.4: every repetition of a 2xx to an INVITE gets its ACK again.
-    fn acknowledge_again(&self, service: &FrontEndService, repeated: Option<Response>) {
-        let Some(response) = repeated.filter(|response| response.status().is_success()) else {
+    fn acknowledge_again(&self, service: &FrontEndService, response: &Response) {
+        if !response.status().is_success() {
             return;
-        };
+        }
         let Ok(cseq) = response.cseq() else { return };
-        let leg = DialogId::of_response(&response)
+        let leg = DialogId::of_response(response)
             .ok()
             .and_then(|id| self.leg_of(&id));
         if let Some(ack) = leg
@@ -354,29 +388,48 @@ impl Flow {
         service: &FrontEndService,
         request: Request,
     ) -> (Option<ClientKey>, oneshot::Receiver<Response>) {
-        service.counters.request_out(request.method());
         let (sender, receiver) = oneshot::channel();
+        // If it is not sent, the dropped sender tells the caller that there will be no answer.
+        let key = self.start(service, request, Waiter::Response(sender));
+        (key, receiver)
+    }
+
+    /// Sends a NOTIFY. The subscription is told the answer, or that there is none by Timer F; if the connection closes, it ends
+    /// with that. False: it was not sent, and nothing will be told.
+    pub(crate) fn send_notify(
+        &self,
+        service: &FrontEndService,
+        request: Request,
+        subscription: &Arc<Subscription>,
+    ) -> bool {
+        let waiter = Waiter::Subscription(Arc::clone(subscription));
+        self.start(service, request, waiter).is_some()
+    }
+
+    /// Sends a request; `None`: it was not sent.
+    fn start(&self, service: &FrontEndService, request: Request, waiter: Waiter) -> Option<ClientKey> {
+        service.counters.request_out(request.method());
         let mut inner = self.inner.lock();
         if inner.gone {
             // Nobody would read the answer.
-            return (None, receiver);
+            return None;
         }
         let key = match inner.transactions.start(&request, now()) {
             Ok(key) => key,
             Err(error) => {
-                // A defect of ours; the dropped sender tells the caller that there will be no answer.
+                // A defect of ours.
                 tracing::error!(%error, method = %request.method(), "request not sent");
-                return (None, receiver);
+                return None;
             }
         };
-        inner.waiting.insert(key.clone(), sender);
         if !self.write_request(&mut inner, request) {
-            inner.waiting.remove(&key);
+            return None;
         }
+        inner.waiting.insert(key.clone(), waiter);
         drop(inner);
         // The connection's task may sleep longer than the new transaction's timer.
         self.connection.wake();
-        (Some(key), receiver)
+        Some(key)
     }
 
     /// Sends what is never answered and so no transaction: the ACK of a 2xx, a BENOTIFY (MS-SIP).
@@ -480,12 +533,15 @@ impl Inner {
         self.association = None;
     }
 
-    /// Hands a final response to whoever waits for it; gives it back if nobody does, because it is a repeated 2xx or the
-    /// wait was given up.
-    fn answer(&mut self, key: &ClientKey, response: Response) -> Option<Response> {
+    /// Hands a final response to whoever waits for it.
+    fn answer(&mut self, key: &ClientKey, response: Response) -> Answered {
         match self.waiting.remove(key) {
-            Some(sender) => sender.send(response).err(),
-            None => Some(response),
+            Some(Waiter::Response(sender)) => match sender.send(response) {
+                Ok(()) => Answered::Told,
+                Err(response) => Answered::Again(response),
+            },
+            Some(Waiter::Subscription(subscription)) => Answered::Heeds(subscription, response),
+            None => Answered::Again(response),
         }
     }
 }
@@ -530,7 +586,7 @@ impl Flow {
             .filter(|known| known.client.family == ClientFamily::Lync)
             .count();
         // Our own notice is under way too, but nobody waits for its answer.
-        let waits = inner.waiting.values().any(|waiter| !waiter.is_closed());
+        let waits = inner.waiting.values().any(|waiter| !waiter.is_gone());
         let told = told > 0 && !inner.shut;
         if !overdue && (told || waits || inner.transactions.pending() > 0) {
             return Parting::NotYet;
@@ -608,7 +664,8 @@ impl Flow {
     }
 
     /// Does what is due; returns the sessions whose ACK never came.
-    pub(crate) fn handle_timeout(&self, service: &FrontEndService, now: Instant) -> Vec<Arc<Leg>> {
+    pub(crate) fn handle_timeout(&self, service: &Arc<FrontEndService>, now: Instant) -> Vec<Arc<Leg>> {
+        let mut unheard = Vec::new();
         let mut inner = self.inner.lock();
         let mut overdue = Vec::new();
         inner.unacknowledged.retain(|(deadline, leg)| {
@@ -622,8 +679,11 @@ impl Flow {
             match timed_out {
                 TimedOut::NoAnswer(key) => {
                     service.counters.timeout();
-                    // Dropping the sender tells the waiter that there will be no answer.
-                    inner.waiting.remove(&key);
+                    match inner.waiting.remove(&key) {
+                        Some(Waiter::Subscription(subscription)) => unheard.push(subscription),
+                        // Dropping the sender tells the waiter that there will be no answer.
+                        Some(Waiter::Response(_)) | None => {}
+                    }
                 }
                 TimedOut::Cancel(_, cancel) => {
                     service.counters.request_out(cancel.method());
@@ -639,6 +699,10 @@ impl Flow {
         }
         if inner.waiting.is_empty() {
             inner.waiting = HashMap::new();
+        }
+        drop(inner);
+        for subscription in unheard {
+            subscription.answered(service, None);
         }
         overdue
     }

@@ -29,6 +29,9 @@ const MAX_BACKOFF: Duration = Duration::from_secs(5);
 /// turn, and enough that an owner that hangs holds up nobody else's.
 pub(super) const CALLS: usize = 64;
 
+/// Subscriptions that are told of a change before other tasks have their turn.
+const TOLD_AT_ONCE: usize = 32;
+
 /// Attempts without a stream of news before an operator is told: an owner that starts or moves is away for a moment.
 const PATIENT_FAILURES: u32 = 5;
 
@@ -66,12 +69,17 @@ impl FrontEndService {
             // An owner that is gone is news of each of its partitions: they are looked for at once.
             let mut lost: HashSet<Partition> = HashSet::new();
             let mut next = Some(first);
+            let mut told = 0;
             while let Some(one) = next {
                 match one {
                     PresenceNews::Lost(partition) => {
                         lost.insert(partition);
                     }
-                    one => self.hear_one(one),
+                    one => told += self.hear_one(one),
+                }
+                if told >= TOLD_AT_ONCE {
+                    told = 0;
+                    tokio::task::yield_now().await;
                 }
                 next = news.next().now_or_never().flatten();
             }
@@ -83,12 +91,12 @@ impl FrontEndService {
         }
     }
 
-    fn hear_one(self: &Arc<Self>, news: PresenceNews) {
+    /// Returns how many subscriptions were told of a document here and now.
+    fn hear_one(self: &Arc<Self>, news: PresenceNews) -> usize {
         match news {
             PresenceNews::Document(document) => {
                 let presentity = document.presentity.clone();
-                let watchers = self.presence.following.document(document);
-                self.tell_all(&watchers, News::Document(&presentity));
+                return self.tell_watchers(&presentity, self.presence.following.document(document));
             }
             PresenceNews::Own(own) => self.hear_own(&own),
             PresenceNews::Contacts(news) => {
@@ -102,6 +110,7 @@ impl FrontEndService {
             PresenceNews::GroupsChanged(user) => self.groups_changed(&user),
             PresenceNews::Lost(_) => {}
         }
+        0
     }
 
     /// Organisational groups in a contact list changed: whoever shows it looks it up.
@@ -115,6 +124,25 @@ impl FrontEndService {
                 self.reload_contacts(&subscription, None);
             }
         }
+    }
+
+    /// There is a newer document of a presentity. Few are told here and now, which needs no other task to wake; many by several
+    /// threads. Returns how many were told.
+    fn tell_watchers(
+        self: &Arc<Self>,
+        presentity: &AddressOfRecord,
+        watchers: Vec<Arc<Subscription>>,
+    ) -> usize {
+        if watchers.len() <= TOLD_AT_ONCE {
+            self.tell_all(&watchers, News::Document(presentity));
+            return watchers.len();
+        }
+        for some in watchers.chunks(TOLD_AT_ONCE) {
+            let (service, presentity, some) = (Arc::clone(self), presentity.clone(), some.to_vec());
+            let tell = async move { service.tell_all(&some, News::Document(&presentity)) };
+            self.presence.spawn(tell);
+        }
+        0
     }
 
     /// Tells all of these subscriptions.
@@ -182,7 +210,7 @@ impl FrontEndService {
             match answer {
                 Ok(document) => {
                     let watchers = self.presence.following.document(document);
-                    self.tell_all(&watchers, News::Document(&follow.presentity));
+                    self.tell_watchers(&follow.presentity, watchers);
                     if follow.own {
                         self.begin_own(&follow.presentity);
                     }

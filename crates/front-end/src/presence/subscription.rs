@@ -8,7 +8,7 @@ use rpc::presence::{SeenWatcher, WatcherStatus};
 use sip_core::{Dialog, DialogId};
 use sip_types::header::typed::SubscriptionState;
 use sip_types::{AddressOfRecord, HeaderName, Method, Request, Response, SipStr, StatusCode};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
 use super::content::{Body, Content, Next, Sight};
 use super::lync;
@@ -135,10 +135,12 @@ pub(crate) struct First {
 enum Sent {
     /// There was nothing more.
     Nothing,
-    /// Its answer is waited for.
-    Asks(oneshot::Receiver<Response>),
+    /// [`Subscription::answered`] goes on.
+    Asks,
     /// It is not answered.
     Tells,
+    /// The connection did not take it.
+    Not,
 }
 
 struct State {
@@ -148,7 +150,7 @@ struct State {
     pending: Pending,
     /// The 200 went out: before it nothing is sent.
     announced: bool,
-    /// A task sends what is pending.
+    /// An answer to a NOTIFY is waited for, or a task waits until the next one may be sent.
     sending: bool,
     last_sent: Option<Instant>,
     ended: bool,
@@ -336,14 +338,7 @@ impl Subscription {
             return;
         }
         drop(state);
-        self.start_sending(service);
-    }
-
-    fn start_sending(self: &Arc<Self>, service: &Arc<FrontEndService>) {
-        let (subscription, sender) = (Arc::clone(self), Arc::clone(service));
-        service
-            .presence
-            .spawn(async move { subscription.send_all(&sender).await });
+        self.go_on(service);
     }
 
     /// Something is to be told, as soon as the last NOTIFY is answered and its pace allows.
@@ -376,32 +371,34 @@ impl Subscription {
             return;
         }
         drop(state);
-        self.start_sending(service);
+        self.go_on(service);
     }
 
-    /// Sends what is pending, one NOTIFY at a time, until there is nothing more.
-    async fn send_all(self: Arc<Self>, service: &Arc<FrontEndService>) {
+    /// Sends what is pending, one NOTIFY at a time, until there is nothing more, or until the next one has to wait.
+    fn go_on(self: &Arc<Self>, service: &Arc<FrontEndService>) {
         loop {
-            while let Some(at) = self.due().filter(|at| *at > now()) {
-                tokio::select! {
-                    () = tokio::time::sleep_until(at.into()) => {}
-                    () = self.hurry.notified() => {}
-                    () = service.presence.stopped() => return,
-                }
+            if self.due().is_some_and(|at| at > now()) {
+                let (subscription, sender) = (Arc::clone(self), Arc::clone(service));
+                let waiting = async move { subscription.go_on_when_due(&sender).await };
+                return service.presence.spawn(waiting);
             }
-            let answer = match self.send_next(service) {
-                Sent::Nothing => return,
-                Sent::Tells => continue,
-                Sent::Asks(answer) => answer,
-            };
-            let answer = tokio::select! {
-                answer = answer => answer.ok(),
-                () = service.presence.stopped() => return,
-            };
-            if !self.answered(service, answer.as_ref()) {
-                return;
+            match self.send_next(service) {
+                Sent::Nothing | Sent::Asks => return,
+                Sent::Tells => {}
+                Sent::Not => return self.answered(service, None),
             }
         }
+    }
+
+    async fn go_on_when_due(self: Arc<Self>, service: &Arc<FrontEndService>) {
+        while let Some(at) = self.due().filter(|at| *at > now()) {
+            tokio::select! {
+                () = tokio::time::sleep_until(at.into()) => {}
+                () = self.hurry.notified() => {}
+                () = service.presence.stopped() => return,
+            }
+        }
+        self.go_on(service);
     }
 
     /// When what is pending may be sent; `None`: at once.
@@ -423,8 +420,8 @@ impl Subscription {
         paced.max(collected).filter(|_| !state.ended)
     }
 
-    /// Sends the next NOTIFY. If there is none, whoever sends stops.
-    fn send_next(&self, service: &FrontEndService) -> Sent {
+    /// Sends the next NOTIFY.
+    fn send_next(self: &Arc<Self>, service: &FrontEndService) -> Sent {
         let mut state = self.state.lock();
         let state = &mut *state;
         loop {
@@ -443,7 +440,8 @@ impl Subscription {
                     state.last_sent = Some(now());
                     let left = state.expires_at.saturating_duration_since(now()).as_secs();
                     let left = u32::try_from(left).unwrap_or(u32::MAX);
-                    return self.notify(service, state, SubscriptionState::active(left), body);
+                    let request = self.notify(service, state, SubscriptionState::active(left), body);
+                    return self.send(service, request);
                 }
             }
         }
@@ -458,13 +456,24 @@ impl Subscription {
         }
     }
 
+    fn send(self: &Arc<Self>, service: &FrontEndService, request: Request) -> Sent {
+        if self.style.benotify {
+            self.flow.send_unanswered(service, request);
+            return Sent::Tells;
+        }
+        match self.flow.send_notify(service, request, self) {
+            true => Sent::Asks,
+            false => Sent::Not,
+        }
+    }
+
     fn notify(
         &self,
         service: &FrontEndService,
         state: &mut State,
         standing: SubscriptionState,
         body: Option<Body>,
-    ) -> Sent {
+    ) -> Request {
         let event = match self.package {
             Package::List if self.style.linphone => "Presence",
             package => package.event(),
@@ -497,35 +506,29 @@ impl Subscription {
             builder = builder.body(&body.content_type, deflated.unwrap_or(body.bytes));
         }
         service.counters.presence.notify_sent(self.package);
-        if self.style.benotify {
-            self.flow.send_unanswered(service, builder.build());
-            Sent::Tells
-        } else {
-            Sent::Asks(self.flow.send(service, builder.build()).1)
-        }
+        builder.build()
     }
 
-    /// Heeds the answer to a NOTIFY. False: the subscription is over.
-    fn answered(self: &Arc<Self>, service: &FrontEndService, answer: Option<&Response>) -> bool {
-        let Some(status) = answer.map(Response::status) else {
-            // No answer by Timer F (RFC 6665 section 4.2.2), or the connection closed.
+    /// Heeds the answer to a NOTIFY, and sends what is pending. `None`: there is none by Timer F (RFC 6665 section 4.2.2), or the
+    /// connection closed.
+    pub(crate) fn answered(self: &Arc<Self>, service: &Arc<FrontEndService>, answer: Option<StatusCode>) {
+        let Some(status) = answer else {
             if !self.flow.is_gone() {
                 service.counters.presence.notify_failed(self.package);
                 self.end(service, End::Unheard);
             }
-            return false;
+            return;
         };
         if status.is_success() {
             service.counters.presence.notify_answered(self.package);
-            return true;
+        } else {
+            service.counters.presence.notify_failed(self.package);
+            if crate::deliver::ends_dialog(status) {
+                tracing::debug!(%status, connection = %self.flow.id(), "a client forgot its subscription");
+                return self.end(service, End::Unheard);
+            }
         }
-        service.counters.presence.notify_failed(self.package);
-        let ends = crate::deliver::ends_dialog(status);
-        if ends {
-            tracing::debug!(%status, connection = %self.flow.id(), "a client forgot its subscription");
-            self.end(service, End::Unheard);
-        }
-        !ends
+        self.go_on(service);
     }
 
     /// Ends it, once: the client is told, with all there is where it ends as agreed.
@@ -542,8 +545,12 @@ impl Subscription {
                     _ => None,
                 };
                 let standing = SubscriptionState::terminated(reason);
-                // Nobody waits for the answer: there is nothing left to end.
-                drop(self.notify(service, state, standing, body));
+                let request = self.notify(service, state, standing, body);
+                match self.style.benotify {
+                    true => self.flow.send_unanswered(service, request),
+                    // Nobody waits for the answer: there is nothing left to end.
+                    false => drop(self.flow.send(service, request)),
+                }
             }
             state.content.presentities()
         };

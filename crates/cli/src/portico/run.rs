@@ -83,11 +83,12 @@ pub(super) fn serve(mut start: Start) -> ExitCode {
     }
 }
 
-/// Threads of a member with these roles; none are all of them. One that only owns conversations has work for a few
-/// microseconds at a time and is added to by further members: with more threads most of its messages would wake a second one
+/// Threads of a member with these roles; none are all of them. One that only owns conversations or presence has work for a few
+/// microseconds at a time and is added to by further members: with more threads most of what it is told would wake a second one
 /// for nothing.
 fn threads(roles: &[Role]) -> Option<usize> {
-    (roles == [Role::ImMcu]).then_some(1)
+    let owns_only = |role: &Role| matches!(role, Role::ImMcu | Role::Presence);
+    (!roles.is_empty() && roles.iter().all(owns_only)).then_some(1)
 }
 
 /// What sends telemetry, if a collector is named.
@@ -184,11 +185,18 @@ mod tests {
 
     #[test]
     fn only_a_member_that_has_no_clients_and_no_users_runs_on_one_thread() {
-        assert_eq!(threads(&[Role::ImMcu]), Some(1));
+        for roles in [
+            &[Role::ImMcu][..],
+            &[Role::Presence],
+            &[Role::Presence, Role::ImMcu],
+        ] {
+            assert_eq!(threads(roles), Some(1), "{roles:?}");
+        }
         for roles in [
             &[][..],
             &[Role::FrontEnd],
             &[Role::Registrar],
+            &[Role::Presence, Role::Registrar],
             &[Role::ImMcu, Role::FrontEnd],
         ] {
             assert_eq!(threads(roles), None, "{roles:?}");

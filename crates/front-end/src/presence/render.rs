@@ -4,6 +4,7 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use rpc::presence::{AccessLevel, Activity, Band, Kept, LevelView, Origin, PresenceDocument};
 use sip_bodies::lang_text::LangText;
 use sip_bodies::lync::categories;
@@ -11,6 +12,7 @@ use sip_bodies::pidf::{self, Basic, Contact, Person, Presence, Tuple, UserInput}
 use sip_types::AddressOfRecord;
 
 use super::lync;
+use super::lync::wanted::Wanted;
 
 /// In which words a watcher is shown presence.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,7 +42,20 @@ pub(crate) struct Shown {
     made_at: u64,
     pidf: Bodies,
     categories: Bodies,
+    /// Of documents for who wants some categories and not others: as many as there are usual choices.
+    chosen: Mutex<Vec<Chosen>>,
 }
+
+/// What a level sees of the categories that somebody wants.
+#[derive(Clone)]
+struct Chosen {
+    level: AccessLevel,
+    wanted: Wanted,
+    body: Bytes,
+}
+
+/// Most documents kept of [`Chosen`]. Whoever has a choice of its own beyond that has documents of its own.
+const CHOSEN: usize = 16;
 
 impl Shown {
     /// A document nobody was shown.
@@ -50,6 +65,7 @@ impl Shown {
             made_at: unix_millis(),
             pidf: std::array::from_fn(|_| OnceLock::new()),
             categories: std::array::from_fn(|_| OnceLock::new()),
+            chosen: Mutex::default(),
         }
     }
 
@@ -69,8 +85,34 @@ impl Shown {
                     new.get_or_init(|| body.clone());
                 }
             }
+            let chosen = before.chosen.lock();
+            let of_level = chosen.iter().filter(|chosen| chosen.level == level);
+            shown.chosen.lock().extend(of_level.cloned());
         }
         shown
+    }
+
+    /// What this watcher, a user of the pool's domains, sees of the categories it wants.
+    pub(crate) fn of_categories(&self, wanted: &Wanted, watcher: &AddressOfRecord) -> Bytes {
+        let level = self.document.rules.level_of(watcher, Origin::SameEnterprise);
+        let view = self.document.view(level);
+        if lync::render::has_all(wanted, view) {
+            return self.for_watcher(Dialect::Categories, watcher);
+        }
+        let mut chosen = self.chosen.lock();
+        let is_it = |known: &&Chosen| known.level == level && known.wanted == *wanted;
+        if let Some(known) = chosen.iter().find(is_it) {
+            return known.body.clone();
+        }
+        let body = lync::render::categories(&self.document.presentity, view, wanted, self.made_at);
+        if chosen.len() < CHOSEN {
+            chosen.push(Chosen {
+                level,
+                wanted: wanted.clone(),
+                body: body.clone(),
+            });
+        }
+        body
     }
 
     /// What this watcher, a user of the pool's domains, sees.
@@ -79,7 +121,7 @@ impl Shown {
         let (presentity, view) = (&self.document.presentity, self.document.view(level));
         let make = || match dialect {
             Dialect::Pidf => render(presentity, view),
-            Dialect::Categories => lync::render::categories(presentity, view, self.made_at),
+            Dialect::Categories => lync::render::categories(presentity, view, &Wanted::All, self.made_at),
         };
         let bodies = match dialect {
             Dialect::Pidf => &self.pidf,

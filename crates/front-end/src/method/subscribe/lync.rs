@@ -18,6 +18,7 @@ use crate::client;
 use crate::identity::Destination;
 use crate::presence::content::Content;
 use crate::presence::list::MEMBERS;
+use crate::presence::lync::wanted::Wanted;
 use crate::presence::lync::{BENOTIFY, PIGGYBACK, PROVISIONING, ROAMING_CONTACTS, ROAMING_SELF};
 use crate::presence::subscription::{First, Style, Subscription};
 
@@ -27,7 +28,7 @@ const SERVER: &str = "ServerConfiguration";
 /// Users to be watched, and no more.
 #[derive(Default)]
 pub(super) struct Members {
-    added: Vec<AddressOfRecord>,
+    added: Vec<(AddressOfRecord, Wanted)>,
     /// Who was asked for and is nobody of this pool, by URI.
     strangers: Vec<String>,
     removed: Vec<AddressOfRecord>,
@@ -109,10 +110,11 @@ pub(super) fn members(incoming: &Incoming) -> Result<Option<Members>, Refusal> {
     }
     let mut members = Members::default();
     for action in asked.actions {
+        let wanted = Wanted::of(action.categories);
         for resource in action.resources {
             let who = event::user(&resource.uri).filter(|who| incoming.service.config.serves(who.domain()));
             match (action.kind, who) {
-                (BatchActionKind::Subscribe, Some(who)) => members.added.push(who),
+                (BatchActionKind::Subscribe, Some(who)) => members.added.push((who, wanted.clone())),
                 (BatchActionKind::Subscribe, None) => members.strangers.push(resource.uri),
                 (BatchActionKind::Unsubscribe, Some(who)) => members.removed.push(who),
                 (BatchActionKind::Unsubscribe, None) => {}

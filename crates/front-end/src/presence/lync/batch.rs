@@ -12,8 +12,8 @@ use sip_types::AddressOfRecord;
 use super::super::content::{Body, Next, Sight};
 use super::super::following::Known;
 use super::super::list::{Changed, DOCUMENTS, MEMBERS};
-use super::super::render::Dialect;
 use super::defect;
+use super::wanted::Wanted;
 
 /// The name of the part that lists the others.
 const LIST_PART: &str = "resourceList";
@@ -21,6 +21,8 @@ const LIST_PART: &str = "resourceList";
 /// A user in it.
 #[derive(Default)]
 struct Member {
+    /// What of the user the client wants to see.
+    wanted: Wanted,
     /// To be told.
     changed: bool,
     /// The client was told last.
@@ -63,23 +65,23 @@ impl Batch {
     /// [`TooMany`] beyond [`MEMBERS`]; nothing is changed.
     pub(crate) fn add(
         &mut self,
-        users: Vec<AddressOfRecord>,
+        users: Vec<(AddressOfRecord, Wanted)>,
         strangers: Vec<String>,
     ) -> Result<Changed, TooMany> {
         let new = users
             .iter()
-            .filter(|user| !self.members.contains_key(*user))
+            .filter(|(user, _)| !self.members.contains_key(user))
             .count();
         if self.members.len() + new > MEMBERS {
             return Err(TooMany);
         }
         let mut added = Vec::new();
-        for user in users {
+        for (user, wanted) in users {
             let member = self.members.entry(user.clone()).or_insert_with(|| {
                 added.push(user);
                 Member::default()
             });
-            (member.changed, member.told) = (true, None);
+            (member.wanted, member.changed, member.told) = (wanted, true, None);
         }
         self.strangers = strangers;
         self.answers = true;
@@ -110,7 +112,7 @@ impl Batch {
             if !everything && !member.changed {
                 continue;
             }
-            let mut now = look(who, sight);
+            let mut now = look(who, &member.wanted, sight);
             member.changed = false;
             if !everything && member.told.as_ref() == Some(&now) {
                 continue;
@@ -185,9 +187,9 @@ impl Batch {
     }
 }
 
-fn look(who: &AddressOfRecord, sight: &Sight<'_>) -> Told {
+fn look(who: &AddressOfRecord, wanted: &Wanted, sight: &Sight<'_>) -> Told {
     match sight.following.present(who) {
-        Some(Known::Shown(shown)) => Told::Document(shown.for_watcher(Dialect::Categories, sight.watcher)),
+        Some(Known::Shown(shown)) => Told::Document(shown.of_categories(wanted, sight.watcher)),
         Some(Known::Nobody) => Told::Nobody,
         None => Told::Unknown,
     }

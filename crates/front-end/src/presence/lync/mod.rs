@@ -7,6 +7,7 @@ pub(crate) mod held;
 pub(crate) mod own;
 pub(crate) mod read;
 pub(crate) mod render;
+pub(crate) mod wanted;
 
 /// Settings, asked for once.
 pub(crate) const PROVISIONING: &str = "vnd-microsoft-provisioning-v2";

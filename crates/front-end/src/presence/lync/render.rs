@@ -8,22 +8,39 @@ use sip_bodies::lync::{contact_card, note, state};
 use sip_types::AddressOfRecord;
 
 use super::super::render::time;
+use super::wanted::Wanted;
 
-/// The document about one presentity. `made_at`, Unix milliseconds, is the time of what has none in a view: of several notes
-/// a client shows the newest.
-pub(crate) fn categories(presentity: &AddressOfRecord, view: &LevelView, made_at: u64) -> Bytes {
-    let mut categories = vec![Category::Instance(aggregate_state(view))];
-    categories.push(match view.notes.is_empty() {
-        true => Category::Removed(category::NOTE.to_owned()),
-        false => instance(category::NOTE, 0, made_at, Some(notes(&view.notes))),
-    });
-    categories.push(instance(
-        category::CONTACT_CARD,
-        0,
-        made_at,
-        Some(card(&view.card)),
-    ));
-    for passed_on in view.passed_on.iter() {
+/// Whether these are all the categories of a view.
+pub(crate) fn has_all(wanted: &Wanted, view: &LevelView) -> bool {
+    let known = [category::STATE, category::NOTE, category::CONTACT_CARD];
+    let passed_on = view.passed_on.iter().map(|passed_on| &*passed_on.category);
+    known.into_iter().chain(passed_on).all(|name| wanted.has(name))
+}
+
+/// The document about one presentity, of the categories that are wanted. `made_at`, Unix milliseconds, is the time of what has
+/// none in a view: of several notes a client shows the newest.
+pub(crate) fn categories(
+    presentity: &AddressOfRecord,
+    view: &LevelView,
+    wanted: &Wanted,
+    made_at: u64,
+) -> Bytes {
+    let mut categories = Vec::new();
+    if wanted.has(category::STATE) {
+        categories.push(Category::Instance(aggregate_state(view)));
+    }
+    if wanted.has(category::NOTE) {
+        categories.push(match view.notes.is_empty() {
+            true => Category::Removed(category::NOTE.to_owned()),
+            false => instance(category::NOTE, 0, made_at, Some(notes(&view.notes))),
+        });
+    }
+    if wanted.has(category::CONTACT_CARD) {
+        let card = card(&view.card);
+        categories.push(instance(category::CONTACT_CARD, 0, made_at, Some(card)));
+    }
+    let passed_on = view.passed_on.iter();
+    for passed_on in passed_on.filter(|passed_on| wanted.has(&passed_on.category)) {
         if let Some(element) = kept(&passed_on.kept) {
             let (name, number) = (&passed_on.category, passed_on.instance);
             categories.push(instance(name, number, passed_on.published_at, Some(element)));

@@ -160,6 +160,46 @@ async fn a_publication_is_answered_with_its_category_and_told_to_the_other_endpo
 }
 
 #[tokio::test(start_paused = true)]
+async fn watchers_are_told_of_the_categories_they_asked_for_and_no_others() {
+    let rig = Rig::new(&["amy", "bob", "carol"]).await;
+    let (mut amy, mut carol) = (rig.client("amy").await, rig.client("carol").await);
+    let say = |text: &str| {
+        rig.owner.change("bob", |view| {
+            view.notes = [Note {
+                kind: NoteKind::Personal,
+                text: text.into(),
+                language: None,
+            }]
+            .into();
+        });
+    };
+    say("At my desk");
+    let list = "<categoryList xmlns=\"http://schemas.microsoft.com/2006/09/sip/categorylist\">\
+                <category name=\"note\"/><category name=\"calendarData\"/></categoryList></action>";
+    let notes_only = batch("amy", "subscribe", &["sip:bob@example.test"]).replace("</action>", list);
+    let lines = format!("{LYNC}\n{BATCH}");
+    let (_, answer) = amy
+        .subscribe_answered("sip:amy@example.test", "presence", &lines, notes_only)
+        .await;
+    assert!(body(&answer).contains("At my desk"), "{answer}");
+    assert!(!body(&answer).contains("name=\"state\""), "{answer}");
+    assert!(!body(&answer).contains("contactCard"), "{answer}");
+    let (_, answer) = watch(&mut carol, "carol", &["sip:bob@example.test"]).await;
+    for name in ["state", "note", "contactCard"] {
+        assert!(body(&answer).contains(&format!("name=\"{name}\"")), "{answer}");
+    }
+    rig.pass(2 * SECOND).await;
+    rig.owner.set("bob", Availability::BUSY);
+    let told = carol.benotify().await;
+    assert!(text(&told).contains("<availability>6500"), "{told}");
+    amy.hears_nothing(2 * SECOND).await;
+    say("Back at 3");
+    let told = amy.benotify().await;
+    assert!(text(&told).contains("Back at 3"), "{told}");
+    assert!(!text(&told).contains("availability"), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn many_are_watched_at_once_and_told_of_one_by_one() {
     let rig = Rig::new(&["amy", "bob", "carol", "dave"]).await;
     let mut amy = rig.client("amy").await;

@@ -116,8 +116,8 @@ impl Work {
         match timeout(deadline, work.as_mut()).await {
             Ok(result) => answer(result).await,
             Err(_) => {
-                answer(Err(self.too_late(deadline))).await;
-                let _nobody_waits = work.await;
+                // Whoever does not read answers does not hold up the work.
+                let (_nobody_waits, ()) = tokio::join!(work, answer(Err(self.too_late(deadline))));
             }
         }
     }

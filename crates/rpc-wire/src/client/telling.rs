@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use parking_lot::Mutex;
 use rpc::{Error, ErrorCode};
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::Streaming;
@@ -14,7 +14,7 @@ use tonic::Streaming;
 use super::{Caller, Carrier};
 use crate::codec::error::error;
 use crate::codec::{milliseconds, required};
-use crate::duplex::{Counters, NotSent, Sending, trace_now};
+use crate::duplex::{Counters, MAX_ITEM, NotSent, Sending, trace_now};
 use crate::proto::presence::v1 as wire;
 use crate::proto::presence::v1::presence_client::PresenceClient;
 use crate::proto::presence::v1::tell_answer::Outcome;
@@ -61,8 +61,12 @@ impl<T: Carrier> Telling<T> {
     ///
     /// # Errors
     /// Those of the owner; `Unavailable`: the stream ended before the answer, or could not be opened; `TooMany`: too much waits
-    /// to be told.
+    /// to be told; `InvalidRequest`: it is larger than [`MAX_ITEM`].
     pub(super) async fn tell(&self, caller: Caller, body: Body) -> Result<Outcome, Error> {
+        if body.encoded_len() > MAX_ITEM {
+            let text = "an owner cannot be told as much as this at once";
+            return Err(Error::new(ErrorCode::InvalidRequest, text));
+        }
         let told = timeout(caller.deadline, self.ask(caller, body)).await;
         match told.unwrap_or_else(|_| Err(caller.too_late()))? {
             Outcome::Error(error) => Err(error.into()),
@@ -71,9 +75,10 @@ impl<T: Carrier> Telling<T> {
     }
 
     async fn ask(&self, caller: Caller, body: Body) -> Result<Outcome, Error> {
+        let until = Instant::now() + caller.deadline;
         let make = |sequence| wire::TellItem {
             sequence,
-            deadline_ms: milliseconds(caller.deadline),
+            deadline_ms: milliseconds(until.saturating_duration_since(Instant::now())),
             trace: trace_now(),
             body: Some(body.clone()),
         };

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 pub(crate) use self::carried::Carried;
 pub use self::counters::{Counters, Snapshot};
-pub(crate) use self::sending::{NotSent, Sending};
+pub(crate) use self::sending::{MAX_ITEM, NotSent, Sending};
 
 use crate::proto::trace::v1::TraceContext;
 

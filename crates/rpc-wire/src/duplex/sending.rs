@@ -7,17 +7,25 @@ use std::time::Duration;
 
 use futures_util::Stream;
 use parking_lot::Mutex;
+use prost::Message;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::ReusableBoxFuture;
 
 use super::counters::Counters;
+use crate::MAX_MESSAGE;
 
 /// Items that may wait to be sent. What does not fit is refused at once: its sender may be asked again later.
 const QUEUE: usize = 8_192;
 
 /// Items of one batch: enough that one write carries what one wake-up produced, few enough that the first does not wait.
 const BATCH: usize = 64;
+
+/// Bytes after which a batch ends, unless its first item alone is larger: far from what a message may have.
+const BATCH_BYTES: usize = 1024 * 1024;
+
+/// Bytes of one item, at most: what is around it has room besides in the longest message.
+pub(crate) const MAX_ITEM: usize = MAX_MESSAGE - 1_024;
 
 /// A stream on which nothing left for so long is idle. A turn of the others is not free: it is a look for events, and with
 /// several threads the wake-up of another one.
@@ -122,14 +130,15 @@ impl<I, W> Sending<I, W> {
     }
 }
 
-/// What is to be sent, in batches of 64 items at most.
+/// What is to be sent, in batches of 64 items or about 1 MiB at most.
 ///
 /// On an idle stream a batch leaves at once. Where one left only just now there is more to come: whatever else can run in this
 /// process has its turn first, and what that queues leaves in the same write and is the same wake-up at the other end.
 pub(crate) struct Batches<I> {
     receiver: mpsc::Receiver<I>,
     counters: Arc<Counters>,
-    batch: Vec<I>,
+    /// Taken from the queue.
+    taken: Vec<I>,
     /// When the last batch left.
     left: Option<Instant>,
     /// The turn of the others.
@@ -142,7 +151,7 @@ impl<I> Batches<I> {
         Batches {
             receiver,
             counters,
-            batch: Vec::new(),
+            taken: Vec::new(),
             left: None,
             turn: ReusableBoxFuture::new(tokio::task::yield_now()),
             is_their_turn: false,
@@ -150,13 +159,31 @@ impl<I> Batches<I> {
     }
 }
 
-impl<I: Unpin> Stream for Batches<I> {
+impl<I: Message> Batches<I> {
+    /// The next batch of what was taken, at least one item.
+    fn batch(&mut self) -> Vec<I> {
+        let mut bytes = 0_usize;
+        let mut fits = |item: &&I| {
+            bytes = bytes.saturating_add(item.encoded_len());
+            bytes <= BATCH_BYTES
+        };
+        let count = self.taken.iter().take_while(|item| fits(item)).count().max(1);
+        if count >= self.taken.len() {
+            return std::mem::take(&mut self.taken);
+        }
+        let later = self.taken.split_off(count);
+        std::mem::replace(&mut self.taken, later)
+    }
+}
+
+impl<I: Message + Unpin> Stream for Batches<I> {
     type Item = Vec<I>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Vec<I>>> {
         let this = &mut *self;
-        if !this.is_their_turn {
-            let taken = ready!(this.receiver.poll_recv_many(context, &mut this.batch, BATCH));
+        // What did not fit into the last batch goes at once.
+        if !this.is_their_turn && this.taken.is_empty() {
+            let taken = ready!(this.receiver.poll_recv_many(context, &mut this.taken, BATCH));
             if taken == 0 {
                 return Poll::Ready(None);
             }
@@ -169,15 +196,16 @@ impl<I: Unpin> Stream for Batches<I> {
         if this.is_their_turn {
             ready!(this.turn.poll(context));
             this.is_their_turn = false;
-            while this.batch.len() < BATCH
+            while this.taken.len() < BATCH
                 && let Ok(item) = this.receiver.try_recv()
             {
-                this.batch.push(item);
+                this.taken.push(item);
             }
         }
         this.left = Some(Instant::now());
-        this.counters.batch(this.batch.len());
-        Poll::Ready(Some(std::mem::take(&mut this.batch)))
+        let batch = this.batch();
+        this.counters.batch(batch.len());
+        Poll::Ready(Some(batch))
     }
 }
 
@@ -200,6 +228,30 @@ mod tests {
         sending.tell(|number| number).await.unwrap();
         assert_eq!(batches.next().await.unwrap(), (1..=64).collect::<Vec<_>>());
         assert_eq!(batches.next().await.unwrap(), (65..=71).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_never_larger_than_a_message_may_be() {
+        let (sending, batches) = Sending::<bytes::Bytes, ()>::new(Arc::new(Counters::default()));
+        let sizes = [1, BATCH_BYTES, BATCH_BYTES / 2, BATCH_BYTES / 4, MAX_ITEM, 1];
+        for size in sizes {
+            sending.tell(|_| vec![7; size].into()).await.unwrap();
+        }
+        drop(sending);
+        let batches: Vec<Vec<usize>> = batches
+            .map(|batch| batch.iter().map(bytes::Bytes::len).collect())
+            .collect()
+            .await;
+        assert_eq!(
+            batches,
+            [
+                vec![sizes[0]],
+                vec![sizes[1]],
+                vec![sizes[2], sizes[3]],
+                vec![sizes[4]],
+                vec![sizes[5]]
+            ]
+        );
     }
 
     #[tokio::test(start_paused = true)]

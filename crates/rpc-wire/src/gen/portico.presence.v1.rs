@@ -1408,7 +1408,7 @@ pub mod presence_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// The owner of presentities. Every call has a deadline, and every item of `Tell`; `News` has none. An owner that does not own the user (any more) answers
+    /// The owner of presentities. Every unary call and every item of `Tell` has a deadline. An owner that does not own the user (any more) answers
     /// `UNAVAILABLE` and has done nothing: ask the new one.
     #[derive(Debug, Clone)]
     pub struct PresenceClient<T> {
@@ -1812,7 +1812,7 @@ pub mod presence_server {
             tonic::Status,
         >;
     }
-    /// The owner of presentities. Every call has a deadline, and every item of `Tell`; `News` has none. An owner that does not own the user (any more) answers
+    /// The owner of presentities. Every unary call and every item of `Tell` has a deadline. An owner that does not own the user (any more) answers
     /// `UNAVAILABLE` and has done nothing: ask the new one.
     #[derive(Debug)]
     pub struct PresenceServer<T> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use rpc::presence::{Publish, SeenWatcher};
-use rpc::{Error, PresenceClient};
+use rpc::{Error, ErrorCode, PresenceClient};
 use sip_types::AddressOfRecord;
 use tokio_stream::Stream;
 use tonic::{Status, Streaming};
@@ -13,7 +13,7 @@ use topology::MemberId;
 
 use crate::codec::endpoint::member;
 use crate::codec::{self, Malformed, presence, required};
-use crate::duplex::{Carried, Counters, Sending, in_trace, remaining};
+use crate::duplex::{Carried, Counters, MAX_ITEM, Sending, in_trace, remaining};
 use crate::proto::presence::v1 as wire;
 use crate::proto::presence::v1::tell_answer::Outcome;
 use crate::proto::presence::v1::tell_item::Body;
@@ -25,7 +25,7 @@ pub(super) type Answers = Pin<Box<dyn Stream<Item = Result<wire::TellResponse, S
 /// Nobody waits for an answer on this side.
 type Answering = Sending<wire::TellAnswer, std::convert::Infallible>;
 
-/// Takes the stream of a front end; its answers end with it, or when the server stops.
+/// Takes the stream of a front end. It ends when the front end ends it or the server stops; what is under way then is answered.
 ///
 /// # Errors
 /// There are too many streams.
@@ -46,16 +46,14 @@ pub(super) fn take(
         counters,
     };
     let tasks = reader.work.tasks.clone();
-    let ends = stop.clone();
     tasks.clone().spawn(async move {
         let _for_as_long_as_it_stands = place;
         let mut carried = Carried::new(tasks);
         // What is under way when it ends goes on.
-        ends.run_until_cancelled(reader.run(items, &mut carried)).await;
+        stop.run_until_cancelled(reader.run(items, &mut carried)).await;
         reader.counters.broken();
     });
-    let answers = batches.map(|items| Ok(wire::TellResponse { items }));
-    Ok(Box::pin(answers.take_until(stop.cancelled_owned())))
+    Ok(Box::pin(batches.map(|items| Ok(wire::TellResponse { items }))))
 }
 
 struct Reader {
@@ -97,6 +95,7 @@ impl Reader {
         carried.begin(async move {
             let doing = async { in_trace(told.name(), trace.as_ref(), told.be_told(&role)).await };
             let tell = async |outcome: Result<_, Error>| {
+                let outcome = outcome.and_then(no_larger_than_an_item);
                 let outcome = outcome.unwrap_or_else(|error| Outcome::Error((&error).into()));
                 // If the stream has ended, the front end tells it again on the next one.
                 let _ended = sending.tell(|sequence| answer(sequence, number, outcome)).await;
@@ -148,6 +147,17 @@ impl Told {
                 Ok(Outcome::Done(wire::Done {}))
             }
         }
+    }
+}
+
+/// What is done is done, but nobody else's answers are lost with one that has no room.
+fn no_larger_than_an_item(outcome: Outcome) -> Result<Outcome, Error> {
+    match outcome.encoded_len() > MAX_ITEM {
+        true => Err(Error::new(
+            ErrorCode::Internal,
+            "the answer is larger than a message",
+        )),
+        false => Ok(outcome),
     }
 }
 

@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use futures_util::stream;
-use rpc::presence::{Publish, PublishRefusal};
+use rpc::presence::{PublicationKey, Publish, PublishOne, PublishRefusal};
 use rpc::{Presence, PresenceClient};
 use sip_types::AddressOfRecord;
+use tokio::task::JoinHandle;
 use topology::MemberId;
 
 use super::*;
 use crate::client::RemotePresence;
 use crate::codec::presence;
 use crate::test_owner::{Owner, owner};
-use crate::transport::{Connector, listen};
+use crate::transport::{Bound, Connector, listen};
 use crate::work::ITEMS_PER_SERVICE;
 use crate::{RpcServer, StreamCounters};
 
@@ -72,42 +73,89 @@ async fn many_are_under_way_on_one_stream_and_each_gets_its_answer() {
     until("the stream ends", || counters.snapshot().broken == 1).await;
 }
 
+/// A server with a listener; who aborts its task breaks its connections.
+async fn serve(owner: &Arc<Owner>, bound: Bound) -> (CancellationToken, JoinHandle<()>) {
+    let (server, _) = server(owner).await;
+    let stop = CancellationToken::new();
+    let serving = server.serve(bound, stop.clone());
+    (stop, tokio::spawn(async move { serving.await.unwrap() }))
+}
+
+async fn bound(address: &str) -> Bound {
+    listen(address.parse().unwrap(), None).await.unwrap()
+}
+
 #[tokio::test]
 async fn whose_stream_breaks_learns_it_at_once_and_the_next_one_opens_another() {
     let owner = Arc::new(owner(None));
-    let bound = listen("127.0.0.1:0".parse().unwrap(), None).await.unwrap();
-    let address = bound.local_address();
-    let serve = async |bound| {
-        let (server, _) = server(&owner).await;
-        let stop = CancellationToken::new();
-        (stop.clone(), tokio::spawn(server.serve(bound, stop)))
-    };
-    let (stop, ended) = serve(bound).await;
-    let channel = Connector::new(None).channel_to(&MemberId::new("pres1"), &address.to_string());
+    let bound_once = bound("127.0.0.1:0").await;
+    let address = bound_once.local_address().to_string();
+    let (_, serving) = serve(&owner, bound_once).await;
+    let channel = Connector::new(None).channel_to(&MemberId::new("pres1"), &address);
     let remote = remote(channel.unwrap(), PATIENT);
     let break_it = async {
         until("it is asked", || owner.asked.load(Ordering::SeqCst) == 1).await;
-        stop.cancel();
+        serving.abort();
     };
-    let (answer, ()) = timeout(PATIENT / 2, async {
-        tokio::join!(remote.publish(publish("alice")), break_it)
-    })
-    .await
-    .expect("long before the deadline");
+    let both = async { tokio::join!(remote.publish(publish("alice")), break_it) };
+    let (answer, ()) = timeout(PATIENT / 2, both)
+        .await
+        .expect("long before the deadline");
     assert_eq!(answer.unwrap_err().code, ErrorCode::Unavailable);
-    // The server ends once what it began is done.
+    // What began goes on without whoever asked for it.
     assert_eq!(owner.published.load(Ordering::SeqCst), 0);
     owner.publications.add_permits(2);
-    ended.await.unwrap().unwrap();
-    assert_eq!(owner.published.load(Ordering::SeqCst), 1);
+    until("it is done", || owner.published.load(Ordering::SeqCst) == 1).await;
 
-    let (stop, ended) = serve(listen(address, None).await.unwrap()).await;
+    let (stop, serving) = serve(&owner, bound(&address).await).await;
     assert_eq!(
         remote.publish(publish("alice")).await.unwrap(),
         Err(PublishRefusal::NoSuchUser)
     );
     stop.cancel();
-    ended.await.unwrap().unwrap();
+    serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_under_way_when_the_server_stops_is_answered() {
+    let owner = Arc::new(owner(None));
+    let bound = bound("127.0.0.1:0").await;
+    let address = bound.local_address().to_string();
+    let (stop, serving) = serve(&owner, bound).await;
+    let channel = Connector::new(None).channel_to(&MemberId::new("pres1"), &address);
+    let remote = remote(channel.unwrap(), PATIENT);
+    let stop_it = async {
+        until("it is asked", || owner.asked.load(Ordering::SeqCst) == 1).await;
+        stop.cancel();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        owner.publications.add_permits(1);
+    };
+    let (answer, ()) = tokio::join!(remote.publish(publish("alice")), stop_it);
+    assert_eq!(answer.unwrap(), Err(PublishRefusal::NoSuchUser));
+    serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_larger_than_a_message_is_refused_and_goes_nowhere() {
+    let owner = Arc::new(owner(None));
+    owner.publications.add_permits(1);
+    let (server, counters) = server(&owner).await;
+    let remote = remote(server.in_process(), PATIENT);
+    let mut large = publish("alice");
+    large.changes.push(PublishOne::Remove {
+        key: PublicationKey {
+            category: "x".repeat(MAX_ITEM).into(),
+            instance: 0,
+            container: 0,
+        },
+        known: None,
+    });
+    assert_eq!(
+        remote.publish(large).await.unwrap_err().code,
+        ErrorCode::InvalidRequest
+    );
+    assert!(remote.publish(publish("alice")).await.is_ok());
+    assert_eq!(counters.snapshot().broken, 0);
 }
 
 #[tokio::test]

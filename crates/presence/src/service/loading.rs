@@ -1,12 +1,13 @@
 //! Presentities on their way into memory: whoever needs one that is being loaded waits for that.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::{BoxFuture, FutureExt, Shared, WeakShared};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use rpc::Error;
+use rpc::{Error, ErrorCode};
 use sip_types::AddressOfRecord;
 
 use super::entries::Entry;
@@ -57,6 +58,7 @@ impl Loading {
         user: &AddressOfRecord,
         begin: impl Fn(Changes) -> BoxFuture<'static, Loaded>,
     ) -> Loaded {
+        let mut is_first = true;
         loop {
             let (load, has_begun) = self.join(user, &begin);
             let waiting = Waiting {
@@ -66,10 +68,12 @@ impl Loading {
             };
             let loaded = load.await;
             drop(waiting);
-            // The account may have come into being after the load of somebody else had looked for it.
-            if has_begun || !matches!(loaded, Ok(None)) {
+            // The account may have come into being after a load had looked for it that began before this call.
+            let may_be_old = is_first && !has_begun;
+            if !may_be_old || !matches!(loaded, Ok(None)) {
                 return loaded;
             }
+            is_first = false;
         }
     }
 
@@ -83,12 +87,19 @@ impl Loading {
             return (load, false);
         }
         let changes = Changes::default();
-        let load = begin(changes.clone()).shared();
+        // A defect is that of one load: whoever waits for it must find an answer.
+        let load = AssertUnwindSafe(begin(changes.clone())).catch_unwind();
+        let load = load.map(|loaded| loaded.unwrap_or_else(|_| Err(panicked())));
+        let load = load.boxed().shared();
         if let Some(weak) = load.downgrade() {
             loads.insert(user.clone(), UnderWay { load: weak, changes });
         }
         (load, true)
     }
+}
+
+fn panicked() -> Error {
+    Error::new(ErrorCode::Internal, "reading a user's presence failed")
 }
 
 /// Somebody waits for a load. The last one to leave takes it out, also when it is over.
@@ -125,7 +136,6 @@ impl Drop for Waiting<'_> {
 
 #[cfg(test)]
 mod tests {
-    use rpc::ErrorCode;
     use tokio::sync::oneshot;
 
     use super::*;
@@ -192,6 +202,18 @@ mod tests {
         let (first, second, ()) = tokio::join!(load(), load(), ends);
         assert!(matches!(first, Ok(None)));
         assert_eq!(second.err().unwrap().message, "a second look");
+    }
+
+    #[tokio::test]
+    async fn a_load_that_panics_is_an_error_for_all_who_wait() {
+        let (loading, amy) = (Loading::default(), amy());
+        let begin = |_| async { panic!("the test wants it") }.boxed();
+        let load = || loading.load(&amy, begin);
+        let (one, other) = tokio::join!(load(), load());
+        for loaded in [one, other] {
+            assert_eq!(loaded.err().unwrap().code, ErrorCode::Internal);
+        }
+        assert!(loading.0.lock().is_empty());
     }
 
     #[tokio::test]

@@ -127,8 +127,9 @@ impl Inner {
             RegistrarChange::Policies => {
                 let inner = self.clone();
                 self.tasks.spawn(async move {
+                    // Who is being loaded right now may have been looked up before.
+                    inner.entries.all_changed();
                     for entry in inner.entries.all() {
-                        inner.entries.account_changed(&entry.user);
                         inner.refresh_account(&entry).await;
                     }
                 });

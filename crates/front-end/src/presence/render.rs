@@ -54,7 +54,7 @@ struct Chosen {
     body: Bytes,
 }
 
-/// Most documents kept of [`Chosen`]. Whoever has a choice of its own beyond that has documents of its own.
+/// Most documents kept of [`Chosen`]; the oldest leaves for another.
 const CHOSEN: usize = 16;
 
 impl Shown {
@@ -99,19 +99,20 @@ impl Shown {
         if lync::render::has_all(wanted, view) {
             return self.for_watcher(Dialect::Categories, watcher);
         }
-        let mut chosen = self.chosen.lock();
         let is_it = |known: &&Chosen| known.level == level && known.wanted == *wanted;
-        if let Some(known) = chosen.iter().find(is_it) {
+        if let Some(known) = self.chosen.lock().iter().find(is_it) {
             return known.body.clone();
         }
         let body = lync::render::categories(&self.document.presentity, view, wanted, self.made_at);
-        if chosen.len() < CHOSEN {
-            chosen.push(Chosen {
-                level,
-                wanted: wanted.clone(),
-                body: body.clone(),
-            });
+        let mut chosen = self.chosen.lock();
+        if chosen.len() >= CHOSEN {
+            chosen.remove(0);
         }
+        chosen.push(Chosen {
+            level,
+            wanted: wanted.clone(),
+            body: body.clone(),
+        });
         body
     }
 

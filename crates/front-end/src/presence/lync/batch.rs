@@ -2,6 +2,7 @@
 //! notifications those that changed.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use bytes::Bytes;
 use sip_bodies::lync::categories;
@@ -68,15 +69,20 @@ impl Batch {
         users: Vec<(AddressOfRecord, Wanted)>,
         strangers: Vec<String>,
     ) -> Result<Changed, TooMany> {
-        let new = users
-            .iter()
-            .filter(|(user, _)| !self.members.contains_key(user))
-            .count();
-        if self.members.len() + new > MEMBERS {
+        let mut asked: BTreeMap<AddressOfRecord, Wanted> = BTreeMap::new();
+        for (user, wanted) in users {
+            match asked.entry(user) {
+                Entry::Vacant(entry) => drop(entry.insert(wanted)),
+                // Two actions of one request.
+                Entry::Occupied(mut entry) => entry.get_mut().add(&wanted),
+            }
+        }
+        let is_new = |user: &&AddressOfRecord| !self.members.contains_key(*user);
+        if self.members.len() + asked.keys().filter(is_new).count() > MEMBERS {
             return Err(TooMany);
         }
         let mut added = Vec::new();
-        for (user, wanted) in users {
+        for (user, wanted) in asked {
             let member = self.members.entry(user.clone()).or_insert_with(|| {
                 added.push(user);
                 Member::default()

@@ -23,6 +23,17 @@ impl Wanted {
         Wanted::These(names.into_iter().map(String::into_boxed_str).collect())
     }
 
+    /// Those besides.
+    pub(crate) fn add(&mut self, others: &Wanted) {
+        *self = match (&*self, others) {
+            (Wanted::These(these), Wanted::These(others)) => {
+                let all = these.iter().chain(others.iter());
+                Wanted::of(all.map(|name| name.to_string()).collect())
+            }
+            _ => Wanted::All,
+        };
+    }
+
     /// Whether a category of this name is among them.
     pub(crate) fn has(&self, name: &str) -> bool {
         match self {

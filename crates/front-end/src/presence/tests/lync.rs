@@ -193,6 +193,24 @@ async fn watchers_are_told_of_the_categories_they_asked_for_and_no_others() {
     let told = carol.benotify().await;
     assert!(text(&told).contains("<availability>6500"), "{told}");
     amy.hears_nothing(2 * SECOND).await;
+    // Named in two actions of one request: what either asked for.
+    let both = batch("carol", "subscribe", &["sip:bob@example.test"]).replace("</action>", list);
+    let cards = list.replace("note", "contactCard");
+    let both = both.replace(
+        "</batchSub>",
+        &format!(
+            "<action name=\"subscribe\" id=\"2\"><adhocList><resource uri=\"sip:bob@example.test\"/></adhocList>\
+             {cards}</batchSub>"
+        ),
+    );
+    let (_, answer) = carol
+        .subscribe_answered("sip:carol@example.test", "presence", &lines, both)
+        .await;
+    assert!(
+        body(&answer).contains("name=\"note\"") && body(&answer).contains("name=\"contactCard\""),
+        "{answer}"
+    );
+    assert!(!body(&answer).contains("name=\"state\""), "{answer}");
     say("Back at 3");
     let told = amy.benotify().await;
     assert!(text(&told).contains("Back at 3"), "{told}");

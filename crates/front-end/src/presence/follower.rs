@@ -1,6 +1,7 @@
 //! Keeps what is followed true: hears the news of the owners and tells them what the table wants them to know.
 
 use hashbrown::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -152,7 +153,12 @@ impl FrontEndService {
         news: News<'_>,
     ) {
         for subscription in subscriptions {
-            subscription.tell(self, news);
+            // A defect in what one client is shown takes the news from nobody else.
+            let tell = AssertUnwindSafe(|| subscription.tell(self, news));
+            if catch_unwind(tell).is_err() {
+                tracing::error!(connection = %subscription.flow.id(), "a subscription ends: telling it failed");
+                subscription.end(self, End::Unheard);
+            }
         }
     }
 
@@ -206,11 +212,16 @@ impl FrontEndService {
             );
             self.presence.following.failed(unanswered, now(), RETRY);
         }
+        let mut told = 0;
         for (follow, answer) in batch.into_iter().zip(answers) {
+            if told >= TOLD_AT_ONCE {
+                told = 0;
+                tokio::task::yield_now().await;
+            }
             match answer {
                 Ok(document) => {
                     let watchers = self.presence.following.document(document);
-                    self.tell_watchers(&follow.presentity, watchers);
+                    told += self.tell_watchers(&follow.presentity, watchers);
                     if follow.own {
                         self.begin_own(&follow.presentity);
                     }

@@ -24,6 +24,9 @@ pub(crate) const LINGER: Duration = Duration::from_secs(30);
 /// How long reports of who watches are collected.
 const REPORT_AFTER: Duration = Duration::from_millis(500);
 
+/// Watchers in one report, at most.
+const REPORT: usize = 1_000;
+
 /// Watchers of one presentity at one front end.
 pub(crate) const WATCHERS: usize = 10_000;
 
@@ -368,6 +371,9 @@ impl Following {
         let mut table = self.table.lock();
         let table = &mut *table;
         while let Some((_, presentity)) = table.retry.pop_front_if(|(at, _)| *at <= now) {
+            if let Some(entry) = table.presentities.get_mut(&presentity) {
+                entry.asked = true;
+            }
             table.to_follow.insert(presentity);
         }
         let mut work = Work::default();
@@ -524,7 +530,7 @@ impl Following {
                 continue;
             }
             to_follow.insert(presentity.clone());
-            entry.own_followed = false;
+            (entry.asked, entry.own_followed) = (true, false);
             for subscription in entry.watchers.values() {
                 if subscription.watcher != *presentity {
                     let seen = subscription.seen(WatcherStatus::Active);
@@ -608,8 +614,11 @@ impl Table {
             if let Some(entry) = self.presentities.get_mut(&presentity) {
                 let seen: Vec<SeenWatcher> = entry.unreported.drain().map(|(_, seen)| seen).collect();
                 // Nobody has no watchers.
-                if !seen.is_empty() && !matches!(entry.known, Some(Known::Nobody)) {
-                    reports.push((presentity, seen));
+                if !matches!(entry.known, Some(Known::Nobody)) {
+                    reports.extend(
+                        seen.chunks(REPORT)
+                            .map(|seen| (presentity.clone(), seen.to_vec())),
+                    );
                 }
             }
         }

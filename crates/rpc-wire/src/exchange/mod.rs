@@ -20,7 +20,7 @@
 //! | `link` | one stream to one owner, and what comes down on it |
 //! | `owner` | the owner's end |
 //!
-//! What any such stream is made of is in [`crate::duplex`].
+//! What any such stream is made of is in `duplex`.
 
 mod link;
 mod owner;

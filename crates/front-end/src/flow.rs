@@ -3,6 +3,7 @@
 //! Everything a connection owns hangs here, so that nothing of two users ever meets: Lync-family clients started in the
 //! same second send equal Call-IDs and tags.
 
+mod asking;
 mod sessions;
 mod who;
 
@@ -21,15 +22,14 @@ use sip_types::header::typed::Via;
 use sip_types::{AddressOfRecord, HeaderName, Message, Method, Request, RequestBuilder, Response, SipStr};
 use smallvec::SmallVec;
 use telemetry::trace;
-use tokio::sync::oneshot;
 
+use self::asking::{Answered, Waiter};
 use crate::client::Client;
 use crate::config::Advertised;
 use crate::counters::Refused;
 use crate::leg::Leg;
 use crate::presence::lync::held::Held;
 use crate::presence::published::Published;
-use crate::presence::subscription::Subscription;
 use crate::presence::watching::Watching;
 use crate::recent::{Admission, Delivered, Recent};
 use crate::service::{FrontEndService, now};
@@ -107,33 +107,6 @@ struct Inner {
     shut: bool,
     /// The connection is closed, or nothing may be sent on it any more because it is being closed.
     gone: bool,
-}
-
-/// Who waits for the final response of a request of ours.
-enum Waiter {
-    Response(oneshot::Sender<Response>),
-    /// A subscription, for that of its NOTIFY: it heeds it in the task of the connection, and may send the next one there.
-    Subscription(Arc<Subscription>),
-}
-
-impl Waiter {
-    /// Whether it is given up.
-    fn is_gone(&self) -> bool {
-        match self {
-            Waiter::Response(sender) => sender.is_closed(),
-            Waiter::Subscription(_) => false,
-        }
-    }
-}
-
-/// What a final response is to who asked.
-enum Answered {
-    /// It has it.
-    Told,
-    /// It is to heed it, without a lock.
-    Heeds(Arc<Subscription>, Response),
-    /// A repeated 2xx, or one whose wait was given up.
-    Again(Response),
 }
 
 /// Whether a connection can be closed because this member stops.
@@ -382,56 +355,6 @@ impl Flow {
         Via::with_rport(self.transport(), self.local(), &branch)
     }
 
-    /// Sends a request. The receiver gets the final response; it is dropped when there will be none.
-    pub(crate) fn send(
-        &self,
-        service: &FrontEndService,
-        request: Request,
-    ) -> (Option<ClientKey>, oneshot::Receiver<Response>) {
-        let (sender, receiver) = oneshot::channel();
-        // If it is not sent, the dropped sender tells the caller that there will be no answer.
-        let key = self.start(service, request, Waiter::Response(sender));
-        (key, receiver)
-    }
-
-    /// Sends a NOTIFY. The subscription is told the answer, or that there is none by Timer F; if the connection closes, it ends
-    /// with that. False: it was not sent, and nothing will be told.
-    pub(crate) fn send_notify(
-        &self,
-        service: &FrontEndService,
-        request: Request,
-        subscription: &Arc<Subscription>,
-    ) -> bool {
-        let waiter = Waiter::Subscription(Arc::clone(subscription));
-        self.start(service, request, waiter).is_some()
-    }
-
-    /// Sends a request; `None`: it was not sent.
-    fn start(&self, service: &FrontEndService, request: Request, waiter: Waiter) -> Option<ClientKey> {
-        service.counters.request_out(request.method());
-        let mut inner = self.inner.lock();
-        if inner.gone {
-            // Nobody would read the answer.
-            return None;
-        }
-        let key = match inner.transactions.start(&request, now()) {
-            Ok(key) => key,
-            Err(error) => {
-                // A defect of ours.
-                tracing::error!(%error, method = %request.method(), "request not sent");
-                return None;
-            }
-        };
-        if !self.write_request(&mut inner, request) {
-            return None;
-        }
-        inner.waiting.insert(key.clone(), waiter);
-        drop(inner);
-        // The connection's task may sleep longer than the new transaction's timer.
-        self.connection.wake();
-        Some(key)
-    }
-
     /// Sends what is never answered and so no transaction: the ACK of a 2xx, a BENOTIFY (MS-SIP).
     pub(crate) fn send_unanswered(&self, service: &FrontEndService, request: Request) {
         service.counters.request_out(request.method());
@@ -531,18 +454,6 @@ impl Inner {
     fn sign_out(&mut self) {
         self.signed_in = None;
         self.association = None;
-    }
-
-    /// Hands a final response to whoever waits for it.
-    fn answer(&mut self, key: &ClientKey, response: Response) -> Answered {
-        match self.waiting.remove(key) {
-            Some(Waiter::Response(sender)) => match sender.send(response) {
-                Ok(()) => Answered::Told,
-                Err(response) => Answered::Again(response),
-            },
-            Some(Waiter::Subscription(subscription)) => Answered::Heeds(subscription, response),
-            None => Answered::Again(response),
-        }
     }
 }
 

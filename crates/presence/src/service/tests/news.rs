@@ -363,7 +363,7 @@ async fn a_blocked_watcher_sees_nothing_from_the_next_document_on_and_the_member
 async fn who_is_needed_by_many_at_once_is_read_once_and_again_if_the_account_changes_meanwhile() {
     let fixture = Fixture::new().await;
     fixture.registrar.sign_in("bob", "e2", "fe1");
-    for (changes, reads) in [("bob", 1), ("alice", 2)] {
+    for (changes, reads) in [("bob", 1), ("alice", 2), ("policies", 2)] {
         let busy = fixture.store.busy.lock().await;
         let before = fixture.store.reads.load(Ordering::SeqCst);
         let waiting: Vec<_> = (0..5)
@@ -373,14 +373,17 @@ async fn who_is_needed_by_many_at_once_is_read_once_and_again_if_the_account_cha
             })
             .collect();
         tokio::time::sleep(Duration::from_millis(1)).await;
-        fixture.registrar.rename(changes, "Another name").await;
+        match changes {
+            "policies" => fixture.registrar.announce(rpc::RegistrarChange::Policies).await,
+            user => fixture.registrar.rename(user, "Another name").await,
+        }
         tokio::time::sleep(Duration::from_millis(1)).await;
         drop(busy);
         for own in waiting {
             assert!(own.await.unwrap().unwrap().is_some());
         }
         let after = fixture.store.reads.load(Ordering::SeqCst);
-        assert_eq!(after - before, reads, "{changes} was renamed");
+        assert_eq!(after - before, reads, "{changes} changed");
         // Nobody needs her any more.
         tokio::time::sleep(Duration::from_secs(3_600)).await;
     }

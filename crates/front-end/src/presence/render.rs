@@ -97,7 +97,7 @@ impl Shown {
         let level = self.document.rules.level_of(watcher, Origin::SameEnterprise);
         let view = self.document.view(level);
         if lync::render::has_all(wanted, view) {
-            return self.for_watcher(Dialect::Categories, watcher);
+            return self.for_level(Dialect::Categories, level);
         }
         let is_it = |known: &&Chosen| known.level == level && known.wanted == *wanted;
         if let Some(known) = self.chosen.lock().iter().find(is_it) {
@@ -119,6 +119,10 @@ impl Shown {
     /// What this watcher, a user of the pool's domains, sees.
     pub(crate) fn for_watcher(&self, dialect: Dialect, watcher: &AddressOfRecord) -> Bytes {
         let level = self.document.rules.level_of(watcher, Origin::SameEnterprise);
+        self.for_level(dialect, level)
+    }
+
+    fn for_level(&self, dialect: Dialect, level: AccessLevel) -> Bytes {
         let (presentity, view) = (&self.document.presentity, self.document.view(level));
         let make = || match dialect {
             Dialect::Pidf => render(presentity, view),

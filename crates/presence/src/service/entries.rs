@@ -5,7 +5,6 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use futures_util::FutureExt;
 use hashbrown::HashMap;
 use parking_lot::{Mutex, MutexGuard};
 use rpc::presence::AccessRules;
@@ -242,7 +241,7 @@ impl Inner {
         }
         let begin = |changes| {
             let (inner, user) = (self.clone(), user.clone());
-            async move { inner.read(&user, &changes).await }.boxed()
+            async move { inner.read(&user, &changes).await }
         };
         self.entries.shard(user).loading.load(user, begin).await
     }

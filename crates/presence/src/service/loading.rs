@@ -53,11 +53,10 @@ impl Loading {
     }
 
     /// Waits for the load of a user, which `begin` begins unless one is under way.
-    pub(super) async fn load(
-        &self,
-        user: &AddressOfRecord,
-        begin: impl Fn(Changes) -> BoxFuture<'static, Loaded>,
-    ) -> Loaded {
+    pub(super) async fn load<F>(&self, user: &AddressOfRecord, begin: impl Fn(Changes) -> F) -> Loaded
+    where
+        F: Future<Output = Loaded> + Send + 'static,
+    {
         let mut is_first = true;
         loop {
             let (load, has_begun) = self.join(user, &begin);
@@ -77,11 +76,10 @@ impl Loading {
         }
     }
 
-    fn join(
-        &self,
-        user: &AddressOfRecord,
-        begin: impl FnOnce(Changes) -> BoxFuture<'static, Loaded>,
-    ) -> (Load, bool) {
+    fn join<F>(&self, user: &AddressOfRecord, begin: impl FnOnce(Changes) -> F) -> (Load, bool)
+    where
+        F: Future<Output = Loaded> + Send + 'static,
+    {
         let mut loads = self.0.lock();
         if let Some(load) = loads.get(user).and_then(|under_way| under_way.load.upgrade()) {
             return (load, false);
@@ -155,10 +153,10 @@ mod tests {
     }
 
     impl Slow {
-        fn begin(&self, changes: Changes) -> BoxFuture<'static, Loaded> {
+        fn begin(&self, changes: Changes) -> impl Future<Output = Loaded> + use<> {
             let (end, ended) = oneshot::channel();
             self.begun.lock().push((changes, end));
-            async move { ended.await.unwrap() }.boxed()
+            async move { ended.await.unwrap() }
         }
 
         fn end_next(&self, loaded: Loaded) {
@@ -207,7 +205,7 @@ mod tests {
     #[tokio::test]
     async fn a_load_that_panics_is_an_error_for_all_who_wait() {
         let (loading, amy) = (Loading::default(), amy());
-        let begin = |_| async { panic!("the test wants it") }.boxed();
+        let begin = |_| async { panic!("the test wants it") };
         let load = || loading.load(&amy, begin);
         let (one, other) = tokio::join!(load(), load());
         for loaded in [one, other] {

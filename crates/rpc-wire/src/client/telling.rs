@@ -76,17 +76,20 @@ impl<T: Carrier> Telling<T> {
 
     async fn ask(&self, caller: Caller, body: Body) -> Result<Outcome, Error> {
         let until = Instant::now() + caller.deadline;
-        let make = |sequence| wire::TellItem {
-            sequence,
-            deadline_ms: milliseconds(until.saturating_duration_since(Instant::now())),
-            trace: trace_now(),
-            body: Some(body.clone()),
-        };
+        // Taken once, by the item that is sent.
+        let (mut trace, mut body) = (trace_now(), Some(body));
         let (mut waiter, answer) = oneshot::channel();
         let mut ended = None;
         let (stream, number) = loop {
             let stream = self.stream(ended.as_ref()).await?;
-            match stream.request(waiter, &make) {
+            let left = until.saturating_duration_since(Instant::now());
+            let sent = stream.request(waiter, |sequence| wire::TellItem {
+                sequence,
+                deadline_ms: milliseconds(left),
+                trace: trace.take(),
+                body: body.take(),
+            });
+            match sent {
                 Ok(number) => break (stream, number),
                 Err((NotSent::Full, _)) => {
                     self.counters.full();

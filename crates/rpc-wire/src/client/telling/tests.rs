@@ -1,5 +1,6 @@
 //! What becomes of what is told on a stream, from one end to the other.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use super::*;
 use crate::client::RemotePresence;
 use crate::codec::presence;
 use crate::test_owner::{Owner, owner};
-use crate::transport::{Bound, Connector, listen};
+use crate::transport::{Channel, Connector, listen};
 use crate::work::ITEMS_PER_SERVICE;
 use crate::{RpcServer, StreamCounters};
 
@@ -73,29 +74,45 @@ async fn many_are_under_way_on_one_stream_and_each_gets_its_answer() {
     until("the stream ends", || counters.snapshot().broken == 1).await;
 }
 
-/// A server with a listener; who aborts its task breaks its connections.
-async fn serve(owner: &Arc<Owner>, bound: Bound) -> (CancellationToken, JoinHandle<()>) {
-    let (server, _) = server(owner).await;
-    let stop = CancellationToken::new();
-    let serving = server.serve(bound, stop.clone());
-    (stop, tokio::spawn(async move { serving.await.unwrap() }))
+/// A server with a listener.
+struct Served {
+    address: SocketAddr,
+    counters: Arc<StreamCounters>,
+    stop: CancellationToken,
+    /// Who aborts it breaks all connections.
+    task: JoinHandle<()>,
 }
 
-async fn bound(address: &str) -> Bound {
-    listen(address.parse().unwrap(), None).await.unwrap()
+async fn serve(owner: &Arc<Owner>, address: SocketAddr) -> Served {
+    let (server, counters) = server(owner).await;
+    let bound = listen(address, None).await.unwrap();
+    let (address, stop) = (bound.local_address(), CancellationToken::new());
+    let serving = server.serve(bound, stop.clone());
+    Served {
+        address,
+        counters,
+        stop,
+        task: tokio::spawn(async move { serving.await.unwrap() }),
+    }
+}
+
+fn anywhere() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, 0).into()
+}
+
+fn remote_at(address: SocketAddr) -> RemotePresence<Channel> {
+    let channel = Connector::new(None).channel_to(&MemberId::new("pres1"), &address.to_string());
+    remote(channel.unwrap(), PATIENT)
 }
 
 #[tokio::test]
 async fn whose_stream_breaks_learns_it_at_once_and_the_next_one_opens_another() {
     let owner = Arc::new(owner(None));
-    let bound_once = bound("127.0.0.1:0").await;
-    let address = bound_once.local_address().to_string();
-    let (_, serving) = serve(&owner, bound_once).await;
-    let channel = Connector::new(None).channel_to(&MemberId::new("pres1"), &address);
-    let remote = remote(channel.unwrap(), PATIENT);
+    let served = serve(&owner, anywhere()).await;
+    let remote = remote_at(served.address);
     let break_it = async {
         until("it is asked", || owner.asked.load(Ordering::SeqCst) == 1).await;
-        serving.abort();
+        served.task.abort();
     };
     let both = async { tokio::join!(remote.publish(publish("alice")), break_it) };
     let (answer, ()) = timeout(PATIENT / 2, both)
@@ -107,32 +124,29 @@ async fn whose_stream_breaks_learns_it_at_once_and_the_next_one_opens_another() 
     owner.publications.add_permits(2);
     until("it is done", || owner.published.load(Ordering::SeqCst) == 1).await;
 
-    let (stop, serving) = serve(&owner, bound(&address).await).await;
+    let again = serve(&owner, served.address).await;
     assert_eq!(
         remote.publish(publish("alice")).await.unwrap(),
         Err(PublishRefusal::NoSuchUser)
     );
-    stop.cancel();
-    serving.await.unwrap();
+    again.stop.cancel();
+    again.task.await.unwrap();
 }
 
 #[tokio::test]
 async fn what_is_under_way_when_the_server_stops_is_answered() {
     let owner = Arc::new(owner(None));
-    let bound = bound("127.0.0.1:0").await;
-    let address = bound.local_address().to_string();
-    let (stop, serving) = serve(&owner, bound).await;
-    let channel = Connector::new(None).channel_to(&MemberId::new("pres1"), &address);
-    let remote = remote(channel.unwrap(), PATIENT);
+    let served = serve(&owner, anywhere()).await;
+    let remote = remote_at(served.address);
     let stop_it = async {
         until("it is asked", || owner.asked.load(Ordering::SeqCst) == 1).await;
-        stop.cancel();
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        served.stop.cancel();
+        until("nothing more is read", || served.counters.snapshot().broken == 1).await;
         owner.publications.add_permits(1);
     };
     let (answer, ()) = tokio::join!(remote.publish(publish("alice")), stop_it);
     assert_eq!(answer.unwrap(), Err(PublishRefusal::NoSuchUser));
-    serving.await.unwrap();
+    served.task.await.unwrap();
 }
 
 #[tokio::test]

@@ -302,6 +302,39 @@ async fn one_user_is_shown_in_categories_to_whoever_asks_for_them() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_poll_is_answered_inside_the_200_and_is_no_subscription() {
+    let rig = Rig::new(&["amy", "bob", "carol"]).await;
+    rig.owner.set("bob", Availability::BUSY);
+    let mut amy = rig.client("amy").await;
+    let poll = format!("{LYNC}\nEvent: presence\nExpires: 0");
+    let one = format!("{poll}\nAccept: application/msrtc-event-categories+xml");
+    let many = format!("{poll}\n{BATCH}");
+    let both = batch(
+        "amy",
+        "subscribe",
+        &["sip:bob@example.test", "sip:carol@example.test"],
+    );
+    for (uri, lines, asked, told) in [
+        ("sip:bob@example.test", one, String::new(), 1),
+        ("sip:amy@example.test", many, both, 2),
+    ] {
+        let answer = amy.call("SUBSCRIBE", uri, &lines, asked).await;
+        assert_eq!(answer.status().code(), 200, "{answer}");
+        assert_eq!(
+            field(&answer, HeaderName::SubscriptionState),
+            "terminated;reason=timeout"
+        );
+        assert_eq!(body(&answer).matches("aggregateState").count(), told, "{answer}");
+        assert!(body(&answer).contains("<availability>6500"), "{answer}");
+    }
+    rig.pass(2 * SECOND).await;
+    rig.owner.set("bob", Availability::AWAY);
+    amy.hears_nothing(5 * SECOND).await;
+    rig.counted(r#"portico_presence_subscription_active{event="presence"} 0"#);
+    rig.counted(r#"portico_presence_subscription_active{event="presence_batch"} 0"#);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_contact_list_comes_whole_then_by_changes_and_whole_again_after_a_gap() {
     let rig = Rig::new(&["amy"]).await;
     rig.owner.set_contacts("amy", &["bob"]);
